@@ -1,0 +1,168 @@
+/* The library's differentiable ops. Where nothing else is said they take float32 or float64, any strides, empty and
+ * zero-dimensional tensors, and can be differentiated as often as wanted; results are borrowed from the innermost scope,
+ * NULL is an error. Binary ops broadcast as NumPy does; dtypes are never promoted, mixing them is an error. */
+#ifndef PLEAT_OPS_H
+#define PLEAT_OPS_H
+
+#include <pleat/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Elementwise ---- */
+
+PLEAT_API pleat_tensor *pleat_add(pleat_tensor *a, pleat_tensor *b);
+PLEAT_API pleat_tensor *pleat_sub(pleat_tensor *a, pleat_tensor *b);
+PLEAT_API pleat_tensor *pleat_mul(pleat_tensor *a, pleat_tensor *b);
+PLEAT_API pleat_tensor *pleat_div(pleat_tensor *a, pleat_tensor *b);
+PLEAT_API pleat_tensor *pleat_affine(pleat_tensor *x, double scale, double shift); /* scale * x + shift */
+PLEAT_API pleat_tensor *pleat_add_scalar(pleat_tensor *x, double value);           /* affine(x, 1, value) */
+PLEAT_API pleat_tensor *pleat_mul_scalar(pleat_tensor *x, double value);           /* affine(x, value, 0) */
+PLEAT_API pleat_tensor *pleat_neg(pleat_tensor *x);
+PLEAT_API pleat_tensor *pleat_exp(pleat_tensor *x);
+PLEAT_API pleat_tensor *pleat_log(pleat_tensor *x);
+PLEAT_API pleat_tensor *pleat_sqrt(pleat_tensor *x);
+PLEAT_API pleat_tensor *pleat_pow(pleat_tensor *x, double exponent); /* the gradient at exponent 0 is 0 everywhere */
+/* min(max(x, low), high); gradient 1 where low <= x <= high. -INFINITY and INFINITY are bounds like any. low <= high. */
+PLEAT_API pleat_tensor *pleat_clamp(pleat_tensor *x, double low, double high);
+PLEAT_API pleat_tensor *pleat_relu(pleat_tensor *x); /* gradient 0 at 0 */
+
+/* x in another dtype; differentiable between the floating types. Returns x itself where it has the dtype. */
+PLEAT_API pleat_tensor *pleat_cast(pleat_tensor *x, pleat_dtype dtype);
+/* A contiguous copy, with its history. */
+PLEAT_API pleat_tensor *pleat_clone(pleat_tensor *x);
+/* x itself where it is contiguous, else a clone. */
+PLEAT_API pleat_tensor *pleat_contiguous(pleat_tensor *x);
+
+/* ---- Views: results share x's storage (reshape and flatten copy where the strides allow no view). Any dtype. ---- */
+
+PLEAT_API pleat_tensor *pleat_reshape(pleat_tensor *x, pleat_shape shape); /* one size may be -1: what is left */
+PLEAT_API pleat_tensor *pleat_permute(pleat_tensor *x, pleat_dims order);
+PLEAT_API pleat_tensor *pleat_transpose(pleat_tensor *x, int a, int b);
+PLEAT_API pleat_tensor *pleat_narrow(pleat_tensor *x, int dim, int64_t start, int64_t length);
+/* x[start:stop:step] along dim, step above 0; negative start and stop count from the end, and both are clipped. */
+PLEAT_API pleat_tensor *pleat_slice(pleat_tensor *x, int dim, int64_t start, int64_t stop, int64_t step);
+PLEAT_API pleat_tensor *pleat_select(pleat_tensor *x, int dim, int64_t index); /* the dimension goes */
+PLEAT_API pleat_tensor *pleat_squeeze(pleat_tensor *x, int dim);   /* drops dim where its size is 1 */
+PLEAT_API pleat_tensor *pleat_squeeze_all(pleat_tensor *x);        /* drops every dimension of size 1 */
+PLEAT_API pleat_tensor *pleat_unsqueeze(pleat_tensor *x, int dim); /* a dimension of size 1 before dim; 0 .. ndim */
+PLEAT_API pleat_tensor *pleat_flatten(pleat_tensor *x, int first, int last);
+PLEAT_API pleat_tensor *pleat_expand(pleat_tensor *x, pleat_shape shape); /* -1 keeps a size; stride 0 where it grows */
+
+/* ---- Reductions ---- */
+
+PLEAT_API pleat_tensor *pleat_sum(pleat_tensor *x);  /* over everything; no dimension left */
+PLEAT_API pleat_tensor *pleat_mean(pleat_tensor *x); /* of nothing: NaN */
+PLEAT_API pleat_tensor *pleat_sum_dims(pleat_tensor *x, pleat_dims dims, bool keepdim);
+PLEAT_API pleat_tensor *pleat_mean_dims(pleat_tensor *x, pleat_dims dims, bool keepdim);
+/* The adjoint of broadcasting: sums x to shape, which must broadcast to x's. */
+PLEAT_API pleat_tensor *pleat_sum_to(pleat_tensor *x, pleat_shape shape);
+
+/* ---- Products ---- */
+
+/* NumPy's and PyTorch's matmul: 1-D to N-D, leading dimensions broadcast, transposed views without copies. */
+PLEAT_API pleat_tensor *pleat_matmul(pleat_tensor *a, pleat_tensor *b);
+/* x W^T + b: x (..., in), weight (out, in), bias (out) or NULL. */
+PLEAT_API pleat_tensor *pleat_linear(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias);
+
+/* ---- Windows ----
+ * A window slides over an image: output size = floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1. */
+
+typedef struct {
+    pleat_hw kernel;
+    pleat_hw stride;   /* {0, 0}: {1, 1}; for pooling: the kernel */
+    pleat_hw padding;
+    pleat_hw dilation; /* {0, 0}: {1, 1} */
+} pleat_window;
+
+/* The size above, for both dimensions; {-1, -1} with an error where the window is invalid or does not fit. */
+PLEAT_API pleat_hw pleat_window_output_size(pleat_hw image, const pleat_window *window);
+
+/* Patches as columns. x (N, C, H, W) -> (N, C KH KW, L), or x (C, H, W) -> (C KH KW, L); L the number of places, row by
+ * row: out[n, (c KH + i) KW + j, l] = x[n, c, y SH + i DH - PH, x SW + j DW - PW], zero outside. torch.nn.Unfold. */
+PLEAT_API pleat_tensor *pleat_unfold(pleat_tensor *x, const pleat_window *window);
+/* Its adjoint (not its inverse: what overlaps is summed). columns (N, C KH KW, L) or (C KH KW, L) -> an image of the
+ * given size. torch.nn.Fold. */
+PLEAT_API pleat_tensor *pleat_fold(pleat_tensor *columns, pleat_hw size, const pleat_window *window);
+
+/* ---- Convolution (cross-correlation, as in PyTorch) ---- */
+
+typedef struct {
+    pleat_hw stride;   /* {0, 0}: {1, 1} */
+    pleat_hw padding;
+    pleat_hw dilation; /* {0, 0}: {1, 1} */
+    int64_t groups;    /* 0: 1 */
+    bool no_bias;      /* for the module: it has no bias */
+} pleat_conv2d_opts;
+
+/* x (N, C, H, W) or (C, H, W); weight (O, C/groups, KH, KW); bias (O) or NULL -> (N, O, OH, OW) or (O, OH, OW):
+ * y[n, o, p, q] = b[o] + sum over c, i, j of w[o, c, i, j] x[n, g C/groups + c, p SH + i DH - PH, q SW + j DW - PW]. */
+PLEAT_API pleat_tensor *pleat_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
+                                     const pleat_conv2d_opts *opts);
+
+typedef struct {
+    pleat_hw stride; /* {0, 0}: {1, 1} */
+    pleat_hw padding;
+    pleat_hw output_padding; /* added to the size on the lower right; below stride or dilation */
+    pleat_hw dilation;       /* {0, 0}: {1, 1} */
+    int64_t groups;          /* 0: 1 */
+    bool no_bias;            /* for the module */
+} pleat_conv_transpose2d_opts;
+
+/* The adjoint of conv2d in its input. x (N, C, H, W) or (C, H, W); weight (C, O/groups, KH, KW); bias (O) or NULL ->
+ * (N, O, OH, OW), OH = (H - 1) SH - 2 PH + DH (KH - 1) + output_padding + 1. */
+PLEAT_API pleat_tensor *pleat_conv_transpose2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
+                                               const pleat_conv_transpose2d_opts *opts);
+
+/* The gradient of conv2d by its weight, the third of the triad. x (N, C, H, W), grad (N, O, OH, OW) as conv2d of x with
+ * a kernel of this size would give -> (O, C/groups, KH, KW). Batched or both unbatched. */
+PLEAT_API pleat_tensor *pleat_conv2d_weight(pleat_tensor *x, pleat_tensor *grad, pleat_hw kernel,
+                                            const pleat_conv2d_opts *opts);
+
+/* The spatial size of the result; {-1, -1} with an error where there is none. */
+PLEAT_API pleat_hw pleat_conv2d_output_size(pleat_hw image, pleat_hw kernel, const pleat_conv2d_opts *opts);
+PLEAT_API pleat_hw pleat_conv_transpose2d_output_size(pleat_hw image, pleat_hw kernel,
+                                                      const pleat_conv_transpose2d_opts *opts);
+
+/* ---- Pooling ---- */
+
+/* The largest element under the window, (N, C, H, W) or (C, H, W). Padding counts as -infinity and is at most half the
+ * kernel; the first of equals wins and gets the gradient; NaN wins over all. stride {0, 0}: the kernel. */
+PLEAT_API pleat_tensor *pleat_max_pool2d(pleat_tensor *x, const pleat_window *window);
+
+/* ---- Normalise ---- */
+
+typedef struct {
+    double eps;      /* 0: 1e-5 */
+    double momentum; /* of the running statistics; 0: 0.1 */
+    bool cumulative; /* the running statistics are plain averages instead: momentum is 1 / batches */
+    int64_t batches; /* with cumulative: how many batches there were, this one included */
+} pleat_batch_norm_opts;
+
+/* y = (x - mean) / sqrt(var + eps) * weight + bias per channel, x (N, C, ...). training: with the batch's own mean and
+ * biased variance, and running_mean, running_var (NULL: none) are moved, the variance unbiased, in place and off the
+ * tape: running = (1 - momentum) running + momentum batch. Otherwise with the running ones. weight, bias (C) or NULL.
+ * Ioffe, Szegedy: Batch Normalization, ICML 2015. Training needs more than one value per channel. */
+PLEAT_API pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
+                                         pleat_tensor *running_mean, pleat_tensor *running_var, bool training,
+                                         const pleat_batch_norm_opts *opts);
+
+PLEAT_API pleat_tensor *pleat_log_softmax(pleat_tensor *x, int dim);
+
+/* ---- Losses ---- */
+
+/* Mean over n of -log_softmax(x)[n, target[n]]. x (N, C), target (N) int64 in [0, C); or x (C) and a target of no
+ * dimension; or x (N, C, d1, ...) and target (N, d1, ...). */
+PLEAT_API pleat_tensor *pleat_cross_entropy(pleat_tensor *x, pleat_tensor *target);
+
+/* ---- Random ---- */
+
+/* Each element dropped with probability p, the others scaled by 1 / (1 - p). One draw of the thread's sequence. p = 0
+ * returns x. For training only: the module switches it off in eval. 0 <= p <= 1. */
+PLEAT_API pleat_tensor *pleat_dropout(pleat_tensor *x, double p);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

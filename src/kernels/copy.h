@@ -1,0 +1,30 @@
+/* Strided copies, with a change of dtype where the two differ. */
+#ifndef PLEAT_KERNELS_COPY_H
+#define PLEAT_KERNELS_COPY_H
+
+#include "kernels/kernels.h"
+
+/* Two strided arrays of one shape. Strides in elements; adjacent dimensions that can be walked as one should be merged
+ * by the caller (pleat_merge_dims in tensor/shape.h). */
+typedef struct {
+    int ndim;
+    int64_t dim[PLEAT_MAX_DIMS];
+    int64_t to_stride[PLEAT_MAX_DIMS], from_stride[PLEAT_MAX_DIMS];
+    void *to;
+    const void *from;
+    pleat_dtype to_dtype, from_dtype;
+} pleat_copy_work;
+
+struct pleat_copy_kernels {
+    /* Elements begin to end - 1, counted row-major over the shape. Float to integer truncates towards zero and
+     * saturates; NaN becomes 0. */
+    void (*copy)(const pleat_copy_work *work, int64_t begin, int64_t end);
+    /* n contiguous elements of dtype set to value. */
+    void (*fill)(void *to, pleat_dtype dtype, double value, int64_t n);
+};
+
+#ifdef PLEAT_ISA
+extern const struct pleat_copy_kernels PLEAT_K(copy_kernels);
+#endif
+
+#endif

@@ -1,0 +1,12 @@
+/* One instruction set's table: every family's kernels, gathered. */
+#include "kernels/copy.h"
+#include "kernels/kernels.h"
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
+extern const pleat_kernels PLEAT_K(kernels);
+const pleat_kernels PLEAT_K(kernels) = {
+    .isa = TEXT(PLEAT_ISA),
+    .copy = &PLEAT_K(copy_kernels),
+};
