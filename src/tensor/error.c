@@ -1,0 +1,102 @@
+/* The thread's error: one text, one code, and whether it is still to be told. */
+#include "tensor/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local struct {
+    pleat_status pending, code;
+    uint64_t failures;
+    const char *context;
+    char text[1024];
+} error;
+
+pleat_status pleat_pending(void)
+{
+    return error.pending;
+}
+
+pleat_status pleat_tell(pleat_status status)
+{
+    if (status != PLEAT_OK)
+        error.pending = PLEAT_OK;
+    return status;
+}
+
+uint64_t pleat_failures(void)
+{
+    return error.failures;
+}
+
+pleat_status pleat_take(pleat_status status, uint64_t failures)
+{
+    if (error.pending == PLEAT_OK && status != PLEAT_OK) {
+        if (error.failures == failures)
+            return pleat_fail(status, "failed with %s and without a message", pleat_status_name(status));
+        error.pending = error.code = status;
+    }
+    return error.pending;
+}
+
+pleat_status pleat_fail(pleat_status status, const char *format, ...)
+{
+    if (error.pending != PLEAT_OK || status == PLEAT_OK)
+        return error.pending; /* the first error is the one kept */
+    error.pending = error.code = status;
+    error.failures++;
+    int n = 0;
+    if (error.context)
+        n = snprintf(error.text, sizeof error.text, "%s: ", error.context);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error.text + n, sizeof error.text - (size_t)n, format, args);
+    va_end(args);
+    return status;
+}
+
+void pleat_error_append(const char *format, ...)
+{
+    const size_t n = strlen(error.text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error.text + n, sizeof error.text - n, format, args);
+    va_end(args);
+}
+
+const char *pleat_context(const char *name)
+{
+    const char *before = error.context;
+    error.context = name;
+    return before;
+}
+
+pleat_status pleat_check(void)
+{
+    return pleat_tell(error.pending);
+}
+
+const char *pleat_error(void)
+{
+    return error.text;
+}
+
+pleat_status pleat_error_code(void)
+{
+    return error.code;
+}
+
+void pleat_error_clear(void)
+{
+    error.pending = error.code = PLEAT_OK;
+}
+
+const char *pleat_status_name(pleat_status status)
+{
+    static const char *const names[] = {
+        [PLEAT_OK] = "PLEAT_OK",         [PLEAT_EINVAL] = "PLEAT_EINVAL", [PLEAT_ESHAPE] = "PLEAT_ESHAPE",
+        [PLEAT_EDTYPE] = "PLEAT_EDTYPE", [PLEAT_ENOMEM] = "PLEAT_ENOMEM", [PLEAT_EGRAD] = "PLEAT_EGRAD",
+        [PLEAT_ESCOPE] = "PLEAT_ESCOPE", [PLEAT_EIO] = "PLEAT_EIO",       [PLEAT_ELOOKUP] = "PLEAT_ELOOKUP",
+    };
+    return (unsigned)status < sizeof names / sizeof *names ? names[status] : "unknown status";
+}
