@@ -1,0 +1,45 @@
+# Headers, both libraries, and how CMake's and pkg-config's users find them. The tree can be moved as a whole.
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/pleat)
+
+install(DIRECTORY include/pleat DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+foreach(kind shared static)
+  install(TARGETS pleat_${kind} EXPORT pleat-${kind})
+  install(EXPORT pleat-${kind} NAMESPACE pleat:: DESTINATION ${package_dir})
+endforeach()
+
+configure_package_config_file(cmake/pleatConfig.cmake.in pleatConfig.cmake INSTALL_DESTINATION ${package_dir})
+# Before 1.0 a minor release may change what users see; the soname says the same.
+write_basic_package_version_file(pleatConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/pleatConfig.cmake ${PROJECT_BINARY_DIR}/pleatConfigVersion.cmake cmake/FindcJSON.cmake
+  DESTINATION ${package_dir})
+
+set(pc_libs_private ${CMAKE_THREAD_LIBS_INIT} -lm)
+if(OpenMP_C_FOUND)
+  list(APPEND pc_libs_private ${pleat_openmp_link})
+endif()
+list(TRANSFORM pc_libs_private REPLACE "^(/.*)/lib([^/]+)\\.[a-z]+$" "-L\\1 -l\\2")
+list(TRANSFORM pc_libs_private PREPEND "-l" REGEX "^[^-]")
+list(JOIN pc_libs_private " " pc_libs_private)
+set(pc_requires_private "")
+if(ZLIB_FOUND)
+  string(APPEND pc_requires_private " zlib")
+endif()
+if(cJSON_FOUND)
+  string(APPEND pc_requires_private " libcjson")
+endif()
+string(STRIP "${pc_requires_private}" pc_requires_private)
+
+# Relative to the file itself, unless the directories were given as absolute ones.
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+  set(pc_prefix ${CMAKE_INSTALL_PREFIX})
+  set(pc_libdir ${CMAKE_INSTALL_FULL_LIBDIR})
+  set(pc_includedir ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+else()
+  file(RELATIVE_PATH up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+  string(REGEX REPLACE "/$" "" pc_prefix "\${pcfiledir}/${up}")
+  set(pc_libdir "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+  set(pc_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
+configure_file(cmake/pleat.pc.in pleat.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/pleat.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
