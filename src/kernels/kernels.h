@@ -16,6 +16,7 @@
 typedef struct {
     const char *isa; /* "generic", "avx2", "avx512" */
     const struct pleat_copy_kernels *copy;
+    const struct pleat_random_kernels *random;
 } pleat_kernels;
 
 /* The table for this machine, or the one that PLEAT_ISA names, where the machine can run it. */

@@ -1,6 +1,7 @@
 /* One instruction set's table: every family's kernels, gathered. */
 #include "kernels/copy.h"
 #include "kernels/kernels.h"
+#include "kernels/random.h"
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -9,4 +10,5 @@ extern const pleat_kernels PLEAT_K(kernels);
 const pleat_kernels PLEAT_K(kernels) = {
     .isa = TEXT(PLEAT_ISA),
     .copy = &PLEAT_K(copy_kernels),
+    .random = &PLEAT_K(random_kernels),
 };
