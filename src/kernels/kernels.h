@@ -17,6 +17,7 @@ typedef struct {
     const char *isa; /* "generic", "avx2", "avx512" */
     const struct pleat_copy_kernels *copy;
     const struct pleat_random_kernels *random;
+    const struct pleat_elementwise_kernels *elementwise;
 } pleat_kernels;
 
 /* The table for this machine, or the one that PLEAT_ISA names, where the machine can run it. */

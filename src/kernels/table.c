@@ -1,5 +1,6 @@
 /* One instruction set's table: every family's kernels, gathered. */
 #include "kernels/copy.h"
+#include "kernels/elementwise.h"
 #include "kernels/kernels.h"
 #include "kernels/random.h"
 
@@ -11,4 +12,5 @@ const pleat_kernels PLEAT_K(kernels) = {
     .isa = TEXT(PLEAT_ISA),
     .copy = &PLEAT_K(copy_kernels),
     .random = &PLEAT_K(random_kernels),
+    .elementwise = &PLEAT_K(elementwise_kernels),
 };

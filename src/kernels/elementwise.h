@@ -1,0 +1,72 @@
+/* Elementwise functions of strided arrays of one shape (broadcasting is a stride of 0).
+ *
+ * A row kernel computes one run of elements, each operand with one stride; `map` walks the outer dimensions and calls
+ * it. Every element goes through the same vector code, the last ones of a run in a padded vector, so that its bits do
+ * not depend on where a chunk begins or on the strides. */
+#ifndef PLEAT_KERNELS_ELEMENTWISE_H
+#define PLEAT_KERNELS_ELEMENTWISE_H
+
+#include "kernels/kernels.h"
+
+#define PLEAT_MAP_ARRAYS 4
+
+/* n elements of array 0, the output, from those of arrays 1, 2, ...; stride[i] in elements. The output may be one of
+ * the inputs, with the same strides. */
+typedef void (*pleat_row_fn)(void *const *array, const int64_t *stride, int64_t n, const double *param);
+
+typedef struct {
+    pleat_row_fn row;
+    int arrays;
+    int ndim;
+    int64_t dim[PLEAT_MAX_DIMS];
+    int64_t stride[PLEAT_MAP_ARRAYS][PLEAT_MAX_DIMS]; /* in elements */
+    void *data[PLEAT_MAP_ARRAYS];
+    int64_t width[PLEAT_MAP_ARRAYS]; /* bytes of an element */
+    double param[2];
+} pleat_map_work;
+
+/* y is array 0; a, b, c are arrays 1, 2, 3; p, q the parameters, rounded to the arrays' type. */
+#define PLEAT_ROWS(X)                                                                                                  \
+    X(add)        /* a + b */                                                                                          \
+    X(sub)        /* a - b */                                                                                          \
+    X(mul)        /* a b */                                                                                            \
+    X(div)        /* a / b */                                                                                          \
+    X(add_scaled) /* a + p b */                                                                                        \
+    X(scale)      /* p a */                                                                                            \
+    X(affine)     /* p a + q */                                                                                        \
+    X(neg)        /* -a */                                                                                             \
+    X(exp)                                                                                                             \
+    X(log)                                                                                                             \
+    X(sqrt)                                                                                                            \
+    X(one)         /* 1, also for NaN: a to the power 0 */                                                             \
+    X(identity)    /* a */                                                                                             \
+    X(square)      /* a a */                                                                                           \
+    X(cube)        /* a a a */                                                                                         \
+    X(reciprocal)  /* 1 / a */                                                                                         \
+    X(power_half)  /* C's pow(a, 0.5): unlike sqrt, 0 for -0 and infinity for -infinity */                             \
+    X(power_mhalf) /* C's pow(a, -0.5) */                                                                              \
+    X(power)       /* C's pow(a, p) */                                                                                 \
+    X(clamp)       /* min(max(a, p), q), NaN for NaN */                                                                \
+    X(clamp_grad)  /* a where p <= b <= q, else 0 */                                                                   \
+    X(relu)        /* max(a, 0), NaN for NaN */                                                                        \
+    X(relu_grad)   /* 0 where b <= 0, else a */                                                                        \
+    X(tanh)                                                                                                            \
+    X(sigmoid)                                                                                                         \
+    X(erf)                                                                                                             \
+    X(expm1)                                                                                                           \
+    X(log1p) /* for a >= 0 */
+
+struct pleat_elementwise_kernels {
+    /* Elements begin to end - 1, counted row-major over the shape. */
+    void (*map)(const pleat_map_work *work, int64_t begin, int64_t end);
+    /* The rows: [0] float32, [1] float64. */
+#define PLEAT_ROW_FIELD(name) pleat_row_fn name[2];
+    PLEAT_ROWS(PLEAT_ROW_FIELD)
+#undef PLEAT_ROW_FIELD
+};
+
+#ifdef PLEAT_ISA
+extern const struct pleat_elementwise_kernels PLEAT_K(elementwise_kernels);
+#endif
+
+#endif

@@ -1,0 +1,177 @@
+/* The kernels' own exp, log and so on against the C library in long double, in units in the last place: over all bit
+ * patterns, and densely where the functions do something. The bounds are just above what
+ * kernels/math_body.h states. */
+#include "kernels/elementwise.h"
+
+#include <check.h>
+#include <math.h>
+#include <string.h>
+
+enum { N = 200000 };
+
+static uint64_t seed;
+
+static uint64_t next(void)
+{
+    seed += 0x9e3779b97f4a7c15;
+    uint64_t z = (seed ^ (seed >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+static double uniform(double low, double high)
+{
+    return low + (high - low) * (double)(next() >> 11) * 0x1p-53;
+}
+
+static long double sigmoidl(long double x)
+{
+    return x < 0 ? expl(x) / (1 + expl(x)) : 1 / (1 + expl(-x));
+}
+
+typedef struct {
+    const char *name;
+    size_t offset; /* of the row in the table */
+    long double (*want)(long double);
+    double low, high;        /* where to look densely */
+    bool positive;           /* defined for x >= 0 alone */
+    double bound32, bound64; /* ulps */
+} function;
+
+#define ROW(name) #name, offsetof(struct pleat_elementwise_kernels, name)
+static const function functions[] = {
+    { ROW(exp), expl, -110, 90, false, 1.0, 1.0 },  { ROW(expm1), expm1l, -3, 3, false, 1.5, 2.0 },
+    { ROW(log), logl, 0, 3, false, 0.9, 0.9 },      { ROW(log1p), log1pl, 0, 3, true, 1.3, 1.3 },
+    { ROW(tanh), tanhl, -12, 12, false, 1.5, 1.5 }, { ROW(sigmoid), sigmoidl, -100, 100, false, 2.2, 2.1 },
+    { ROW(erf), erfl, -4, 4, false, 1.6, 1.3 },
+};
+
+static pleat_row_fn row_of(const function *f, int which)
+{
+    pleat_row_fn row[2];
+    memcpy(row, (const char *)pleat_kernels_get()->elementwise + f->offset, sizeof row);
+    return row[which];
+}
+
+/* The distance in ulps of the wanted value's binade; 0 where both are the same infinity or NaN. */
+static double ulps(double got, long double want, int digits, int lowest, double largest)
+{
+    if (isnan(want))
+        return isnan(got) ? 0 : INFINITY;
+    if (fabsl(want) > largest * (1 + ldexpl(1, -digits - 1)))
+        want = copysignl(INFINITY, want);
+    if (isinf(want))
+        return got == (double)want ? 0 : INFINITY;
+    int e = 0;
+    frexpl(want, &e);
+    const int unit = want == 0 || e - digits < lowest ? lowest : e - digits;
+    return (double)(fabsl((long double)got - want) / ldexpl(1, unit));
+}
+
+static const double specials[] = { 0.0,
+                                   -0.0,
+                                   1,
+                                   -1,
+                                   INFINITY,
+                                   -INFINITY,
+                                   NAN,
+                                   0.55,
+                                   0.54999,
+                                   1.0000001,
+                                   88.72283,
+                                   88.72284,
+                                   -87.33655,
+                                   -103.97,
+                                   -103.98,
+                                   -104.5,
+                                   709.78271289338397,
+                                   709.7827128933841,
+                                   710.5,
+                                   -708.39,
+                                   -745.13,
+                                   -745.14,
+                                   1e-300,
+                                   1e-320,
+                                   5e-324,
+                                   1.4e-45,
+                                   1e-40,
+                                   1e300,
+                                   3.4e38,
+                                   0.70710678,
+                                   1.41421356,
+                                   20,
+                                   -20,
+                                   40,
+                                   -40,
+                                   4,
+                                   6,
+                                   5.9,
+                                   3.92 };
+enum { SPECIALS = sizeof specials / sizeof *specials };
+
+START_TEST(float32)
+{
+    static float x[2 * N + SPECIALS], y[2 * N + SPECIALS];
+    const function *f = &functions[_i];
+    for (int i = 0; i < N; i++) {
+        const uint32_t bits = (uint32_t)next();
+        memcpy(&x[i], &bits, 4);
+        x[N + i] = (float)uniform(f->low, f->high);
+    }
+    for (int i = 0; i < SPECIALS; i++)
+        x[2 * N + i] = (float)specials[i];
+    row_of(f, 0)((void *[]){ y, x }, (int64_t[]){ 1, 1 }, 2 * N + SPECIALS, (double[]){ 0, 0 });
+    double worst = 0, at = 0;
+    for (int i = 0; i < 2 * N + SPECIALS; i++) {
+        if (f->positive && !(x[i] >= 0))
+            continue;
+        const double e = ulps((double)y[i], f->want((long double)x[i]), 24, -149, 3.4028234663852886e38);
+        if (e > worst || isnan(e)) {
+            worst = e;
+            at = (double)x[i];
+        }
+    }
+    ck_assert_msg(worst <= f->bound32, "%s of %a: %g ulps", f->name, at, worst);
+}
+END_TEST
+
+START_TEST(float64)
+{
+    static double x[2 * N + SPECIALS], y[2 * N + SPECIALS];
+    const function *f = &functions[_i];
+    for (int i = 0; i < N; i++) {
+        const uint64_t bits = next();
+        memcpy(&x[i], &bits, 8);
+        x[N + i] = uniform(f->low, f->high);
+    }
+    memcpy(x + 2 * N, specials, sizeof specials);
+    row_of(f, 1)((void *[]){ y, x }, (int64_t[]){ 1, 1 }, 2 * N + SPECIALS, (double[]){ 0, 0 });
+    double worst = 0, at = 0;
+    for (int i = 0; i < 2 * N + SPECIALS; i++) {
+        if (f->positive && !(x[i] >= 0))
+            continue;
+        const double e = ulps(y[i], f->want((long double)x[i]), 53, -1074, 1.7976931348623157e308);
+        if (e > worst || isnan(e)) {
+            worst = e;
+            at = x[i];
+        }
+    }
+    ck_assert_msg(worst <= f->bound64, "%s of %a: %g ulps", f->name, at, worst);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("math");
+    TCase *c = tcase_create("math");
+    tcase_set_timeout(c, 60);
+    const int n = (int)(sizeof functions / sizeof *functions);
+    tcase_add_loop_test(c, float32, 0, n);
+    tcase_add_loop_test(c, float64, 0, n);
+    suite_add_tcase(suite, c);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? 1 : 0;
+}
