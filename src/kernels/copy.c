@@ -1,4 +1,4 @@
-/* Strided copies: the last dimension is the inner loop, one typed loop per pair of dtypes. */
+/* Strided copies and sums: the last dimension is the inner loop, one typed loop per dtype or pair of dtypes. */
 #include "kernels/copy.h"
 
 #include <string.h>
@@ -61,16 +61,34 @@ static const row_fn rows[5][5] = {
 };
 static const int64_t width[5] = { [PLEAT_F32] = 4, [PLEAT_F64] = 8, [PLEAT_I64] = 8, [PLEAT_U8] = 1 };
 
-static void copy(const pleat_copy_work *w, int64_t begin, int64_t end)
+typedef void (*add_fn)(void *to, int64_t ts, const void *from, int64_t fs, int64_t n, double scale);
+
+#define ADD(name, T, S, CONVERT)                                                                                       \
+    static void name(void *to, int64_t ts, const void *from, int64_t fs, int64_t n, double scale)                      \
+    {                                                                                                                  \
+        T *t = to;                                                                                                     \
+        const T *f = from;                                                                                             \
+        const S s = (S)scale;                                                                                          \
+        if (ts == 1 && fs == 1)                                                                                        \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                t[i] = CONVERT(T, (S)t[i] + s * (S)f[i]);                                                              \
+        else                                                                                                           \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                t[i * ts] = CONVERT(T, (S)t[i * ts] + s * (S)f[i * fs]);                                               \
+    }
+
+ADD(add_f32, float, float, AS_IS)
+ADD(add_f64, double, double, AS_IS)
+ADD(add_i64, int64_t, double, TO_I64)
+ADD(add_u8, uint8_t, double, TO_U8)
+
+static const add_fn adds[5] = { [PLEAT_F32] = add_f32, [PLEAT_F64] = add_f64, [PLEAT_I64] = add_i64, [PLEAT_U8] = add_u8 };
+
+/* Calls row on each piece of a row that [begin, end) has: how a strided range is walked. */
+static inline void walk(const pleat_copy_work *w, int64_t begin, int64_t end, double scale, row_fn copy_row, add_fn add_row)
 {
-    const row_fn row = rows[w->to_dtype][w->from_dtype];
     const int64_t tw = width[w->to_dtype], fw = width[w->from_dtype];
     const int last = w->ndim - 1;
-    if (last < 0) {
-        if (begin < end)
-            row(w->to, 1, w->from, 1, 1);
-        return;
-    }
 
     /* the index of begin, and where it lies in both arrays */
     int64_t index[PLEAT_MAX_DIMS], t = 0, f = 0, rest = begin;
@@ -82,7 +100,12 @@ static void copy(const pleat_copy_work *w, int64_t begin, int64_t end)
     }
     while (begin < end) {
         const int64_t left = w->dim[last] - index[last], n = left < end - begin ? left : end - begin;
-        row((char *)w->to + t * tw, w->to_stride[last], (const char *)w->from + f * fw, w->from_stride[last], n);
+        char *to = (char *)w->to + t * tw;
+        const char *from = (const char *)w->from + f * fw;
+        if (copy_row)
+            copy_row(to, w->to_stride[last], from, w->from_stride[last], n);
+        else
+            add_row(to, w->to_stride[last], from, w->from_stride[last], n, scale);
         begin += n;
         t -= index[last] * w->to_stride[last];
         f -= index[last] * w->from_stride[last];
@@ -99,9 +122,19 @@ static void copy(const pleat_copy_work *w, int64_t begin, int64_t end)
     }
 }
 
+static void copy(const pleat_copy_work *w, int64_t begin, int64_t end)
+{
+    walk(w, begin, end, 0, rows[w->to_dtype][w->from_dtype], NULL);
+}
+
+static void add_scaled(const pleat_copy_work *w, double scale, int64_t begin, int64_t end)
+{
+    walk(w, begin, end, scale, NULL, adds[w->to_dtype]);
+}
+
 static void fill(void *to, pleat_dtype dtype, double value, int64_t n)
 {
     rows[dtype][PLEAT_F64](to, 1, &value, 0, n);
 }
 
-const struct pleat_copy_kernels PLEAT_K(copy_kernels) = { .copy = copy, .fill = fill };
+const struct pleat_copy_kernels PLEAT_K(copy_kernels) = { .copy = copy, .add_scaled = add_scaled, .fill = fill };

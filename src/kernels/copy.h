@@ -1,4 +1,4 @@
-/* Strided copies, with a change of dtype where the two differ. */
+/* Strided copies, with a change of dtype where the two differ, and sums in place. */
 #ifndef PLEAT_KERNELS_COPY_H
 #define PLEAT_KERNELS_COPY_H
 
@@ -19,6 +19,8 @@ struct pleat_copy_kernels {
     /* Elements begin to end - 1, counted row-major over the shape. Float to integer truncates towards zero and
      * saturates; NaN becomes 0. */
     void (*copy)(const pleat_copy_work *work, int64_t begin, int64_t end);
+    /* to += scale * from over the same range; both of the same dtype. Integers are computed in double. */
+    void (*add_scaled)(const pleat_copy_work *work, double scale, int64_t begin, int64_t end);
     /* n contiguous elements of dtype set to value. */
     void (*fill)(void *to, pleat_dtype dtype, double value, int64_t n);
 };

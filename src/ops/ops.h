@@ -4,4 +4,10 @@
 
 #include <pleat/op.h>
 
+extern const pleat_op pleat_op_permute;
+extern const pleat_op pleat_op_reshape;
+extern const pleat_op pleat_op_slice;
+extern const pleat_op pleat_op_slice_adjoint;
+extern const pleat_op pleat_op_expand;
+
 #endif

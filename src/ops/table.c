@@ -3,6 +3,11 @@
 #include "ops/ops.h"
 
 static const pleat_op *const table[] = {
+    &pleat_op_permute,
+    &pleat_op_reshape,
+    &pleat_op_slice,
+    &pleat_op_slice_adjoint,
+    &pleat_op_expand,
     NULL, /* the end */
 };
 

@@ -1,0 +1,359 @@
+#include "autograd/walk.h"
+
+#include "kernels/copy.h"
+#include "tensor/error.h"
+#include "tensor/memory.h"
+
+#include <pleat/autograd.h>
+#include <pleat/ops.h>
+#include <pleat/scope.h>
+
+struct pleat_slot {
+    pleat_slot *outer; /* on the same record, of a walk that waits for this one */
+    pleat_slot *next;  /* of the same walk */
+    const pleat_walk *walk;
+    pleat_record *record;
+    bool pending; /* holds a gradient */
+    bool needed;  /* leads to a target */
+    pleat_tensor *grad[PLEAT_MAX_OUTPUTS];
+};
+
+static pleat_slot *slot_of(const pleat_walk *w, const pleat_record *r)
+{
+    return r->slot && r->slot->walk == w ? r->slot : NULL;
+}
+
+static pleat_slot *slot_make(pleat_walk *w, pleat_record *r)
+{
+    pleat_slot *s = slot_of(w, r);
+    if (s || !(s = pleat_alloc_zeroed(sizeof *s)))
+        return s;
+    s->walk = w;
+    s->record = r;
+    s->outer = r->slot;
+    s->next = w->slots;
+    r->slot = w->slots = s;
+    return s;
+}
+
+static pleat_source source_of(pleat_tensor *t)
+{
+    return t->serial ? (pleat_source){ .serial = t->serial, .call = t->call } : (pleat_source){ .leaf = t };
+}
+
+static bool is_source(const pleat_tensor *t, const pleat_source *s)
+{
+    return s->leaf ? t == s->leaf : s->serial && t->serial == s->serial;
+}
+
+static pleat_record *record_of(const pleat_walk *w, const pleat_source *s)
+{
+    return pleat_tape_find(&w->thread->tape, s->serial, s->call);
+}
+
+static pleat_status history_ended(void)
+{
+    return pleat_fail(PLEAT_EGRAD, "the history of what the result depends on has ended: its scope is over, or it is "
+                                   "another thread's (pleat_scope_return keeps it, pleat_detach does without)");
+}
+
+static bool is_target(const pleat_walk *w, const pleat_source *s)
+{
+    for (int i = 0; i < w->targets; i++)
+        if (is_source(w->target[i], s))
+            return true;
+    return false;
+}
+
+/* Whether a gradient that arrives at the source goes anywhere. */
+static bool wanted(const pleat_walk *w, const pleat_source *s)
+{
+    if (!s->leaf && !s->serial)
+        return false;
+    if (!w->target || is_target(w, s))
+        return true;
+    const pleat_record *r = s->serial ? record_of(w, s) : NULL;
+    const pleat_slot *slot = r ? slot_of(w, r) : NULL;
+    return slot && slot->needed;
+}
+
+/* ---- Which calls lead to a target ---- */
+
+/* Gives every record that the outputs depend on a slot, then marks those that depend on a target. */
+static pleat_status find_needed(pleat_walk *w, pleat_tensor *const *output, int count)
+{
+    int64_t ahead = 0, low = w->top + 1;
+    for (int k = 0; k < count; k++) {
+        const pleat_source s = source_of(output[k]);
+        pleat_record *r = s.serial ? record_of(w, &s) : NULL;
+        if (!r || slot_of(w, r))
+            continue;
+        if (!slot_make(w, r))
+            return PLEAT_ENOMEM;
+        ahead++;
+    }
+    for (int64_t i = w->top; i >= 0 && ahead > 0; i--) {
+        const pleat_record *r = w->thread->tape.call[i];
+        if (!slot_of(w, r))
+            continue;
+        ahead--;
+        low = i;
+        for (int k = 0; k < r->inputs; k++) {
+            const pleat_source *s = &r->source[k];
+            pleat_record *from = s->serial ? record_of(w, s) : NULL;
+            if (s->serial && !from && !is_target(w, s))
+                return history_ended();
+            if (!from || slot_of(w, from))
+                continue;
+            if (!slot_make(w, from))
+                return PLEAT_ENOMEM;
+            ahead++;
+        }
+    }
+    for (int64_t i = low; i <= w->top; i++) {
+        const pleat_record *r = w->thread->tape.call[i];
+        pleat_slot *slot = slot_of(w, r);
+        for (int k = 0; slot && k < r->inputs && !slot->needed; k++)
+            slot->needed = wanted(w, &r->source[k]);
+    }
+    return PLEAT_OK;
+}
+
+bool pleat_walk_reached(const pleat_walk *w, int i, pleat_tensor *const *output, int count)
+{
+    for (int k = 0; k < count; k++)
+        if (is_source(w->target[i], &(pleat_source){ output[k]->serial ? NULL : output[k], output[k]->serial, 0 }))
+            return true;
+    for (const pleat_slot *slot = w->slots; slot; slot = slot->next)
+        for (int k = 0; k < slot->record->inputs; k++)
+            if (is_source(w->target[i], &slot->record->source[k]))
+                return true;
+    return false;
+}
+
+/* ---- Gradients on their way ---- */
+
+static pleat_status accumulate(const pleat_walk *w, pleat_tensor **place, pleat_tensor *g)
+{
+    if (!*place)
+        *place = pleat_retain(g);
+    else if (!w->record && pleat_tensor_exclusive(*place) && (*place)->contiguous) {
+        pleat_tensor_add(*place, g, 1);
+        pleat_tensor_changed(*place);
+    } else {
+        pleat_tensor *sum = pleat_retain(pleat_add(*place, g));
+        if (!sum)
+            return pleat_pending();
+        pleat_release(*place);
+        *place = sum;
+    }
+    return PLEAT_OK;
+}
+
+static pleat_status deliver(pleat_walk *w, const pleat_source *s, pleat_tensor *g)
+{
+    for (int i = 0; i < w->targets; i++)
+        if (is_source(w->target[i], s) && accumulate(w, &w->result[i], g) != PLEAT_OK)
+            return pleat_pending();
+    if (s->leaf) {
+        pleat_tensor **place = w->target ? NULL : pleat_staging_at(&w->staging, s->leaf);
+        return place ? accumulate(w, place, g) : pleat_pending();
+    }
+    pleat_record *r = record_of(w, s);
+    if (!r)
+        return w->target ? PLEAT_OK : history_ended();
+    if (w->target && !(slot_of(w, r) && slot_of(w, r)->needed))
+        return PLEAT_OK;
+    pleat_slot *slot = slot_make(w, r);
+    if (!slot)
+        return PLEAT_ENOMEM;
+    if (!slot->pending) {
+        slot->pending = true;
+        w->pending++;
+    }
+    return accumulate(w, &slot->grad[s->serial - r->serial], g);
+}
+
+/* ---- One call's gradient ---- */
+
+typedef struct {
+    const pleat_walk *walk;
+    const pleat_record *record;
+} running;
+
+bool pleat_wants(const pleat_call *call, int i)
+{
+    const running *now = call->internal;
+    return now && i >= 0 && i < call->inputs && wanted(now->walk, &now->record->source[i]);
+}
+
+static pleat_status check_kept(const pleat_record *r)
+{
+    if (r->spent)
+        return pleat_fail(PLEAT_EGRAD, "its history is spent: a backward has been over it (pleat_backward_keep keeps it)");
+    for (int i = 0; i < r->inputs + r->outputs; i++) {
+        const pleat_tensor *t = r->kept[i].tensor;
+        if (t && pleat_tensor_version(t) != r->kept[i].version)
+            return pleat_fail(PLEAT_EGRAD, "%s %d, %s, was kept for the gradient and changed in place since",
+                              i < r->inputs ? "input" : "output", i < r->inputs ? i : i - r->inputs,
+                              pleat_shape_text(t->shape).text);
+    }
+    return PLEAT_OK;
+}
+
+static pleat_tensor *contiguous(pleat_tensor *t)
+{
+    return !t || t->contiguous ? t : pleat_borrow(pleat_tensor_copy(t));
+}
+
+/* What came back for input i, of the input's shape and dtype; NULL with an error pending where it cannot be. */
+static pleat_tensor *fitting(const pleat_record *r, int i, pleat_tensor *g)
+{
+    const pleat_spec *want = &r->spec[i];
+    if (g->dtype != want->dtype) {
+        pleat_fail(PLEAT_EDTYPE, "the gradient of input %d is %s, the input %s", i, pleat_dtype_name(g->dtype),
+                   pleat_dtype_name(want->dtype));
+        return NULL;
+    }
+    if (pleat_shape_equal(g->shape, want->shape))
+        return g;
+    if (r->op->broadcasts)
+        return pleat_sum_to(g, want->shape);
+    pleat_fail(PLEAT_ESHAPE, "the gradient of input %d has shape %s, the input %s", i, pleat_shape_text(g->shape).text,
+               pleat_shape_text(want->shape).text);
+    return NULL;
+}
+
+static pleat_status call_backward(const pleat_walk *w, pleat_record *r, pleat_tensor **in, pleat_tensor **grad_out,
+                                  pleat_tensor **grad_in)
+{
+    const pleat_op *op = r->op;
+    const bool fused = op->backward_kernel && !w->record;
+    pleat_status (*fn)(pleat_call *) = fused ? op->backward_kernel : op->backward;
+    if (!fn)
+        return op->backward_kernel
+                   ? pleat_fail(PLEAT_EGRAD, "states its gradient as a kernel alone, so it has no second derivative")
+                   : pleat_fail(PLEAT_EGRAD, "states no gradient");
+    pleat_tensor *out[PLEAT_MAX_OUTPUTS] = { 0 };
+    for (int i = 0; i < r->inputs; i++)
+        in[i] = r->kept[i].tensor;
+    for (int k = 0; k < r->outputs; k++)
+        out[k] = r->kept[r->inputs + k].tensor;
+    if (fused) {
+        for (int i = 0; i < r->inputs; i++)
+            if (!(op->strided & PLEAT_ALL_IN || (op->inputs != PLEAT_VARIADIC && op->strided & PLEAT_IN(i))))
+                in[i] = contiguous(in[i]);
+        for (int k = 0; k < r->outputs; k++) {
+            out[k] = contiguous(out[k]);
+            grad_out[k] = contiguous(grad_out[k]);
+        }
+        if (pleat_pending() != PLEAT_OK)
+            return pleat_pending();
+    }
+    const running now = { w, r };
+    pleat_call call = { .op = op, .params = r->params, .inputs = r->inputs, .outputs = r->outputs, .in_spec = r->spec,
+                        .out_spec = r->spec + r->inputs, .in = in, .out = out, .grad_out = grad_out,
+                        .grad_in = grad_in, .internal = &now };
+    const uint64_t failures = pleat_failures();
+    return pleat_take(fn(&call), failures);
+}
+
+static pleat_status run(pleat_walk *w, pleat_record *r, pleat_slot *slot)
+{
+    pleat_thread *thread = w->thread;
+    pleat_tensor *few[2 * PLEAT_MAX_INPUTS] = { 0 }, **in = few;
+    if (r->inputs > PLEAT_MAX_INPUTS && !(in = pleat_alloc_zeroed(2 * (size_t)r->inputs * sizeof *in)))
+        return PLEAT_ENOMEM;
+    pleat_tensor **grad_in = in + r->inputs, *grad_out[PLEAT_MAX_OUTPUTS];
+    for (int k = 0; k < PLEAT_MAX_OUTPUTS; k++)
+        grad_out[k] = slot->grad[k];
+
+    const char *context = pleat_context(r->op->name);
+    const int32_t floor = thread->floor;
+    const pleat_scope scope = pleat_scope_begin();
+    if (pleat_pending() == PLEAT_OK) {
+        thread->floor = (int32_t)thread->depth;
+        thread->grad_mode = w->record;
+        if (check_kept(r) == PLEAT_OK)
+            call_backward(w, r, in, grad_out, grad_in);
+        for (int i = 0; i < r->inputs && pleat_pending() == PLEAT_OK; i++) {
+            if (!grad_in[i] || !wanted(w, &r->source[i]))
+                continue;
+            pleat_tensor *g = fitting(r, i, grad_in[i]);
+            if (g)
+                deliver(w, &r->source[i], g);
+        }
+        thread->floor = floor;
+        if (w->record) /* what the gradient recorded lives on, in the caller's scope */
+            pleat_scope_return(scope, NULL);
+        else
+            pleat_scope_end(scope);
+    }
+    if (in != few)
+        pleat_free(in);
+    for (int k = 0; k < r->outputs; k++) {
+        pleat_release(slot->grad[k]);
+        slot->grad[k] = NULL;
+    }
+    if (pleat_pending() == PLEAT_OK && !w->keep)
+        pleat_record_spend(r);
+    pleat_context(context);
+    return pleat_pending();
+}
+
+/* ---- The walk ---- */
+
+static pleat_status seed(pleat_walk *w, pleat_tensor *output, pleat_tensor *grad)
+{
+    const pleat_source s = source_of(output);
+    if (grad)
+        return deliver(w, &s, grad);
+    pleat_tensor *ones = pleat_tensor_new(output->shape, output->dtype);
+    if (!ones)
+        return PLEAT_ENOMEM;
+    pleat_kernels_get()->copy->fill(pleat_tensor_address(ones), ones->dtype, 1, ones->numel);
+    deliver(w, &s, ones);
+    pleat_release(ones);
+    return pleat_pending();
+}
+
+pleat_status pleat_walk_run(pleat_walk *w, pleat_tensor *const *output, pleat_tensor *const *grad, int count)
+{
+    w->top = -1;
+    for (int k = 0; k < count; k++) {
+        const pleat_source s = source_of(output[k]);
+        if (s.serial && !record_of(w, &s))
+            return history_ended();
+        if (s.serial && s.call > w->top)
+            w->top = s.call;
+    }
+    if (w->target && find_needed(w, output, count) != PLEAT_OK)
+        return pleat_pending();
+    for (int k = 0; k < count; k++)
+        if (seed(w, output[k], grad ? grad[k] : NULL) != PLEAT_OK)
+            return pleat_pending();
+    for (int64_t i = w->top; i >= 0 && w->pending > 0; i--) {
+        pleat_record *r = w->thread->tape.call[i];
+        pleat_slot *slot = slot_of(w, r);
+        if (!slot || !slot->pending)
+            continue;
+        slot->pending = false;
+        w->pending--;
+        if (run(w, r, slot) != PLEAT_OK)
+            return pleat_pending();
+    }
+    return PLEAT_OK;
+}
+
+void pleat_walk_end(pleat_walk *w)
+{
+    while (w->slots) {
+        pleat_slot *s = w->slots;
+        w->slots = s->next;
+        s->record->slot = s->outer;
+        for (int k = 0; k < PLEAT_MAX_OUTPUTS; k++)
+            pleat_release(s->grad[k]);
+        pleat_free(s);
+    }
+    pleat_staging_free(&w->staging);
+}

@@ -1,0 +1,75 @@
+/* The tensor from the inside. */
+#ifndef PLEAT_TENSOR_TENSOR_H
+#define PLEAT_TENSOR_TENSOR_H
+
+#include <pleat/op.h>
+#include <pleat/tensor.h>
+
+#include <stdatomic.h>
+
+/* Memory that views share. The elements follow in the same block. */
+typedef struct {
+    atomic_int refs;
+    atomic_uint_fast64_t version; /* changes so far: what was kept for a gradient is checked against it */
+    int64_t bytes;
+    void *data;
+} pleat_storage;
+
+struct pleat_tensor {
+    atomic_int refs;
+    pleat_dtype dtype;
+    bool requires_grad;
+    bool contiguous;
+    atomic_flag grad_lock;
+    pleat_storage *storage;
+    int64_t numel, offset;
+    pleat_shape shape;
+    int64_t stride[PLEAT_MAX_DIMS];
+    uint64_t serial; /* of the recorded call's output that it is; 0: a leaf */
+    int64_t call;    /* where that call stands on its thread's tape */
+    pleat_tensor *grad;
+};
+
+/* New, owned by the caller, elements undefined. */
+pleat_tensor *pleat_tensor_new(pleat_shape shape, pleat_dtype dtype);
+/* A view of base's storage, owned by the caller, without a history. Refused where it would leave the storage. */
+pleat_tensor *pleat_tensor_view(const pleat_tensor *base, const pleat_spec *spec);
+pleat_spec pleat_tensor_spec(const pleat_tensor *t);
+
+/* A contiguous copy, owned by the caller, off the tape. */
+pleat_tensor *pleat_tensor_copy(const pleat_tensor *t);
+/* to's elements = from's, broadcast and converted; cannot fail, so the shapes must be known to fit. */
+void pleat_tensor_assign(pleat_tensor *to, const pleat_tensor *from);
+/* to += scale * from, broadcast, dtypes equal; cannot fail either. */
+void pleat_tensor_add(pleat_tensor *to, const pleat_tensor *from, double scale);
+
+static inline char *pleat_tensor_address(const pleat_tensor *t)
+{
+    return (char *)t->storage->data + t->offset * (int64_t)pleat_dtype_size(t->dtype);
+}
+
+static inline uint64_t pleat_tensor_version(const pleat_tensor *t)
+{
+    return atomic_load_explicit(&t->storage->version, memory_order_relaxed);
+}
+
+static inline void pleat_tensor_changed(pleat_tensor *t)
+{
+    atomic_fetch_add_explicit(&t->storage->version, 1, memory_order_relaxed);
+}
+
+static inline bool pleat_dtype_is_float(pleat_dtype dtype)
+{
+    return dtype == PLEAT_F32 || dtype == PLEAT_F64;
+}
+
+/* Whether nobody else holds t or its storage: then its elements can be overwritten. */
+static inline bool pleat_tensor_exclusive(const pleat_tensor *t)
+{
+    return atomic_load(&t->refs) == 1 && atomic_load(&t->storage->refs) == 1;
+}
+
+void pleat_tensor_lock_grad(pleat_tensor *leaf);
+void pleat_tensor_unlock_grad(pleat_tensor *leaf);
+
+#endif
