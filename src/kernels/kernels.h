@@ -18,6 +18,7 @@ typedef struct {
     const struct pleat_copy_kernels *copy;
     const struct pleat_random_kernels *random;
     const struct pleat_elementwise_kernels *elementwise;
+    const struct pleat_gemm_kernels *gemm;
 } pleat_kernels;
 
 /* The table for this machine, or the one that PLEAT_ISA names, where the machine can run it. */

@@ -1,6 +1,7 @@
 /* One instruction set's table: every family's kernels, gathered. */
 #include "kernels/copy.h"
 #include "kernels/elementwise.h"
+#include "kernels/gemm.h"
 #include "kernels/kernels.h"
 #include "kernels/random.h"
 
@@ -13,4 +14,5 @@ const pleat_kernels PLEAT_K(kernels) = {
     .copy = &PLEAT_K(copy_kernels),
     .random = &PLEAT_K(random_kernels),
     .elementwise = &PLEAT_K(elementwise_kernels),
+    .gemm = &PLEAT_K(gemm_kernels),
 };

@@ -1,0 +1,56 @@
+/* The micro-kernel's tile is MR rows by two vectors, as large as the registers allow: its sums, one row of B and a
+ * broadcast element of A. GCC keeps the sums in registers where every loop over the tile is unrolled by pragma. */
+#include "kernels/gemm.h"
+
+#if defined PLEAT_ISA_avx512 || defined __aarch64__
+#define MR 14
+#elif defined PLEAT_ISA_avx2
+#define MR 6
+#else
+#define MR 4
+#endif
+/* A's panel has a multiple of so many steps and one more: packing runs over, and B's panels stay aligned. */
+#define SLACK 16
+
+#define PLEAT_FLOAT 32
+#include "kernels/simd.h"
+/* simd.h's names first */
+#include "kernels/gemm_body.h"
+#undef PLEAT_FLOAT
+#define PLEAT_FLOAT 64
+#include "kernels/simd.h"
+/* simd.h's names first */
+#include "kernels/gemm_body.h"
+
+static int64_t scratch(pleat_dtype dtype, int64_t n, int64_t k)
+{
+    const int64_t size = dtype == PLEAT_F64 ? 8 : 4, nr = 2 * PLEAT_VECTOR_BYTES / size;
+    const int64_t depth = k < PLEAT_GEMM_DEPTH / size ? k : PLEAT_GEMM_DEPTH / size;
+    return size * ((depth + SLACK) / SLACK * SLACK * MR + (n + nr - 1) / nr * nr * depth) + 64;
+}
+
+static void block(const pleat_product *p, int64_t i, int64_t i_end, int64_t j, int64_t j_end, int64_t k, int64_t k_end,
+                  void *scratch_memory)
+{
+    (p->dtype == PLEAT_F64 ? block_f64 : block_f32)(p, i, i_end, j, j_end, k, k_end, scratch_memory);
+}
+
+static void add_slices(const pleat_product *p, const void *partial, int64_t slices, int64_t i, int64_t i_end)
+{
+    (p->dtype == PLEAT_F64 ? add_slices_f64 : add_slices_f32)(p, partial, slices, i, i_end);
+}
+
+static void direct(const pleat_gemm_work *w)
+{
+    (w->dtype == PLEAT_F64 ? direct_f64 : direct_f32)(w);
+}
+
+const struct pleat_gemm_kernels PLEAT_K(gemm_kernels) = {
+    .tile_m = { [PLEAT_F32] = MR, [PLEAT_F64] = MR },
+    .tile_n = { [PLEAT_F32] = 2 * PLEAT_VECTOR_BYTES / 4, [PLEAT_F64] = 2 * PLEAT_VECTOR_BYTES / 8 },
+    .pack_matrix = { [PLEAT_F32] = pack_matrix_f32, [PLEAT_F64] = pack_matrix_f64 },
+    .scratch = scratch,
+    .block = block,
+    .add_slices = add_slices,
+    .direct = direct,
+};

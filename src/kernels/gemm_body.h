@@ -1,0 +1,314 @@
+/* gemm.c's functions for one float type, in simd.h's names. */
+
+#define NR (2 * VL)
+
+/* One tile: C = A B, from one panel of each, plus what is asked for of C itself and the biases. */
+static void FN(tile)(int64_t depth, const T *a, const T *b, T *c, int64_t c_row, bool add, const T *row_bias,
+                     const T *col_bias)
+{
+    V sum[MR][2];
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; i++)
+        sum[i][0] = sum[i][1] = (V){ 0 };
+#pragma GCC unroll 1
+    for (int64_t k = 0; k < depth; k++, a += MR, b += NR) {
+        const V b0 = FN(load)(b), b1 = FN(load)(b + VL);
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; i++) {
+            sum[i][0] += a[i] * b0;
+            sum[i][1] += a[i] * b1;
+        }
+    }
+    if (row_bias)
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; i++) {
+            sum[i][0] += row_bias[i];
+            sum[i][1] += row_bias[i];
+        }
+    if (col_bias)
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; i++) {
+            sum[i][0] += FN(load)(col_bias);
+            sum[i][1] += FN(load)(col_bias + VL);
+        }
+    if (add)
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; i++) {
+            sum[i][0] += FN(load)(c + i * c_row);
+            sum[i][1] += FN(load)(c + i * c_row + VL);
+        }
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; i++) {
+        FN(store)(c + i * c_row, sum[i][0]);
+        FN(store)(c + i * c_row + VL, sum[i][1]);
+    }
+}
+
+/* The same where C's tile is cut off, or its columns are not adjacent: by way of a whole tile, with the biases and C's
+ * old elements added on the way out, in the same order. */
+static void FN(tile_edge)(int64_t depth, const T *a, const T *b, T *c, int64_t c_row, int64_t rows, int64_t columns,
+                          const int64_t *at, bool add, const T *row_bias, const T *col_bias)
+{
+    T whole[MR * NR];
+    FN(tile)(depth, a, b, whole, NR, false, NULL, NULL);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++) {
+            T v = whole[i * NR + j];
+            if (row_bias)
+                v += row_bias[i];
+            if (col_bias)
+                v += col_bias[j];
+            T *to = c + i * c_row + at[j];
+            *to = add ? v + *to : v;
+        }
+}
+
+static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end,
+                      int64_t k_begin, int64_t k_end, void *scratch)
+{
+    const pleat_target *c = &p->c;
+    const int64_t limit = PLEAT_GEMM_DEPTH / (int64_t)sizeof(T), blocks = (k_end - k_begin + limit - 1) / limit;
+    const int64_t most = blocks ? (k_end - k_begin + blocks - 1) / blocks : 0;
+    T *a_panel = scratch, *b_panels = a_panel + (most + SLACK) / SLACK * SLACK * MR;
+    /* once through even where K is empty: C is the bias then */
+    int64_t k = k_begin;
+    do {
+        const int64_t depth = k_end - k < most ? k_end - k : most;
+        const bool first = k == k_begin, add = !first || p->accumulate;
+        const T *row_bias = first ? p->row_bias : NULL, *col_bias = first ? p->col_bias : NULL;
+        for (int64_t j = j_begin; j < j_end; j += NR)
+            p->b.pack(&p->b, j, j_end - j < NR ? j_end - j : NR, k, depth, NR, b_panels + (j - j_begin) * depth);
+        for (int64_t i = i_begin; i < i_end; i += MR) {
+            const int64_t rows = i_end - i < MR ? i_end - i : MR;
+            p->a.pack(&p->a, i, rows, k, depth, MR, a_panel);
+            for (int64_t j = j_begin; j < j_end; j += NR) {
+                const T *b_panel = b_panels + (j - j_begin) * depth;
+                const int64_t columns = j_end - j < NR ? j_end - j : NR;
+                const T *rb = row_bias ? row_bias + i : NULL, *cb = col_bias ? col_bias + j : NULL;
+                const int64_t x = j % c->width, y = j / c->width % c->height, image = j / c->width / c->height;
+                T *to = (T *)c->base + i * c->row + image * c->image + y * c->line + x * c->column;
+                if (rows == MR && columns == NR && c->column == 1 && x + NR <= c->width) {
+                    FN(tile)(depth, a_panel, b_panel, to, c->row, add, rb, cb);
+                    continue;
+                }
+                int64_t at[NR], left = c->width - x, lines = c->height - y;
+                for (int64_t n = 0, offset = 0; n < columns; n++) {
+                    at[n] = offset;
+                    offset += c->column;
+                    if (--left == 0) {
+                        left = c->width;
+                        offset += c->line - c->width * c->column;
+                        if (--lines == 0) {
+                            lines = c->height;
+                            offset += c->image - c->height * c->line;
+                        }
+                    }
+                }
+                FN(tile_edge)(depth, a_panel, b_panel, to, c->row, rows, columns, at, add, rb, cb);
+            }
+        }
+        k += depth;
+    } while (k < k_end);
+}
+
+static void FN(add_slices)(const pleat_product *p, const void *partial, int64_t slices, int64_t i_begin, int64_t i_end)
+{
+    const pleat_target *c = &p->c;
+    for (int64_t i = i_begin; i < i_end; i++)
+        for (int64_t j = 0; j < p->n; j++) {
+            const T *from = (const T *)partial + i * p->n + j;
+            T sum = *from;
+            for (int64_t s = 1; s < slices; s++)
+                sum += from[s * p->m * p->n];
+            if (p->row_bias)
+                sum += ((const T *)p->row_bias)[i];
+            if (p->col_bias)
+                sum += ((const T *)p->col_bias)[j];
+            T *to = (T *)c->base + i * c->row + j / c->width / c->height * c->image +
+                    j / c->width % c->height * c->line + j % c->width * c->column;
+            *to = p->accumulate ? sum + *to : sum;
+        }
+}
+
+/* ---- Packing matrices ---- */
+
+static void FN(pack_plain)(const T *from, int64_t lane, int64_t lanes, int64_t step, int64_t depth, int64_t width,
+                           T *panel)
+{
+    for (int64_t k = 0; k < depth; k++, from += step, panel += width) {
+        for (int64_t l = 0; l < lanes; l++)
+            panel[l] = from[l * lane];
+        for (int64_t l = lanes; l < width; l++)
+            panel[l] = 0;
+    }
+}
+
+/* Steps adjacent in memory: blocks of VL x VL, transposed in registers. A vector of the last lanes runs over into the
+ * next step's first lanes, so vectors are written from the back. */
+static void FN(pack_turned)(const T *from, int64_t lane, int64_t lanes, int64_t depth, int64_t width, T *panel)
+{
+    int64_t k = 0;
+    for (; k + VL <= depth; k += VL)
+        for (int64_t l = (width - 1) / VL * VL; l >= 0; l -= VL) {
+            V block[VL];
+            for (int i = 0; i < VL; i++)
+                block[i] = l + i < lanes ? FN(load)(from + (l + i) * lane + k) : (V){ 0 };
+            FN(transpose)(block);
+            for (int i = 0; i < VL; i++)
+                FN(store)(panel + (k + i) * width + l, block[i]);
+        }
+    FN(pack_plain)(from + k, lane, lanes, 1, depth - k, width, panel + k * width);
+}
+
+/* Lanes adjacent in memory. */
+static void FN(pack_straight)(const T *from, int64_t step, int64_t depth, int64_t width, T *panel)
+{
+    const int64_t whole = width / VL * VL;
+    for (int64_t k = 0; k < depth; k++, from += step, panel += width) {
+        for (int64_t l = 0; l < whole; l += VL)
+            FN(store)(panel + l, FN(load)(from + l));
+        for (int64_t l = whole; l < width; l++)
+            panel[l] = from[l];
+    }
+}
+
+static void FN(pack_matrix)(const pleat_operand *o, int64_t first, int64_t lanes, int64_t k, int64_t depth,
+                            int64_t width, void *panel)
+{
+    const T *base = (const T *)o->base + first * o->lane;
+    T *to = panel;
+    const int64_t k_end = k + depth;
+    while (k < k_end) {
+        const int64_t digit = k % o->size[1], left = o->size[1] - digit, run = left < k_end - k ? left : k_end - k;
+        const T *from = base + k / o->size[1] / o->size[0] * o->step[0] + k / o->size[1] % o->size[0] * o->step[1] +
+                        digit * o->step[2];
+        if (o->lane == 1 && lanes == width)
+            FN(pack_straight)(from, o->step[2], run, width, to);
+        else if (o->step[2] == 1)
+            FN(pack_turned)(from, o->lane, lanes, run, width, to);
+        else
+            FN(pack_plain)(from, o->lane, lanes, o->step[2], run, width, to);
+        k += run;
+        to += run * width;
+    }
+}
+
+/* ---- Without packing ---- */
+
+/* Up to four rows of C, B's columns adjacent: a tile as above, but B is read where it lies. */
+PLEAT_INLINE void FN(direct_columns)(const pleat_gemm_work *w, const T *a, const T *b, int rows, int vectors,
+                                     V sum[4][2])
+{
+    for (int64_t k = 0; k < w->k; k++, a += w->a_col, b += w->b_row) {
+        const V b0 = FN(load)(b), b1 = vectors > 1 ? FN(load)(b + VL) : b0;
+#pragma GCC unroll 4
+        for (int i = 0; i < rows; i++) {
+            sum[i][0] += a[i * w->a_row] * b0;
+            if (vectors > 1)
+                sum[i][1] += a[i * w->a_row] * b1;
+        }
+    }
+}
+
+/* Up to four rows by four columns of C, A's and B's steps of K adjacent: dot products. */
+PLEAT_INLINE void FN(direct_dots)(const pleat_gemm_work *w, const T *a, const T *b, int rows, int columns, T out[4][4])
+{
+    V sum[4][4];
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++)
+            sum[i][j] = (V){ 0 };
+    int64_t k = 0;
+    for (; k + VL <= w->k; k += VL) {
+        V b_k[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < columns; j++)
+            b_k[j] = FN(load)(b + j * w->b_col + k);
+#pragma GCC unroll 4
+        for (int i = 0; i < rows; i++) {
+            const V a_k = FN(load)(a + i * w->a_row + k);
+#pragma GCC unroll 4
+            for (int j = 0; j < columns; j++)
+                sum[i][j] += a_k * b_k[j];
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++) {
+            T rest = 0;
+            for (int64_t r = k; r < w->k; r++)
+                rest += a[i * w->a_row + r] * b[j * w->b_col + r];
+            out[i][j] = FN(total)(sum[i][j]) + rest;
+        }
+}
+
+PLEAT_INLINE void FN(put)(const pleat_gemm_work *w, int64_t i, int64_t j, T v)
+{
+    if (w->row_bias)
+        v += ((const T *)w->row_bias)[i];
+    if (w->col_bias)
+        v += ((const T *)w->col_bias)[j];
+    T *c = (T *)w->c + i * w->c_row + j * w->c_col;
+    *c = w->accumulate ? v + *c : v;
+}
+
+static void FN(direct_sums)(const pleat_gemm_work *w, int64_t i, int rows, int64_t j, int vectors)
+{
+    const T *a = (const T *)w->a + i * w->a_row, *b = (const T *)w->b + j;
+    V sum[4][2];
+    for (int r = 0; r < 4; r++)
+        sum[r][0] = sum[r][1] = (V){ 0 };
+    if (rows == 4 && vectors == 2)
+        FN(direct_columns)(w, a, b, 4, 2, sum);
+    else if (rows == 1 && vectors == 2)
+        FN(direct_columns)(w, a, b, 1, 2, sum);
+    else if (vectors == 2)
+        FN(direct_columns)(w, a, b, rows, 2, sum);
+    else
+        FN(direct_columns)(w, a, b, rows, 1, sum);
+    for (int r = 0; r < rows; r++) {
+        T e[2 * VL];
+        FN(store)(e, sum[r][0]);
+        FN(store)(e + VL, sum[r][1]);
+        for (int n = 0; n < vectors * VL; n++)
+            FN(put)(w, i + r, j + n, e[n]);
+    }
+}
+
+static void FN(direct)(const pleat_gemm_work *w)
+{
+    const T *a = w->a, *b = w->b;
+    int64_t done = 0; /* columns */
+    if (w->b_col == 1) {
+        done = w->n / VL * VL;
+        for (int64_t j = 0; j < done;) {
+            const int vectors = done - j >= 2 * VL ? 2 : 1;
+            for (int64_t i = 0; i < w->m; i += 4)
+                FN(direct_sums)(w, i, w->m - i < 4 ? (int)(w->m - i) : 4, j, vectors);
+            j += vectors * VL;
+        }
+    } else if (w->b_row == 1 && w->a_col == 1) {
+        done = w->n;
+        for (int64_t j = 0; j < w->n; j += 4)
+            for (int64_t i = 0; i < w->m; i += 4) {
+                const int rows = w->m - i < 4 ? (int)(w->m - i) : 4, columns = w->n - j < 4 ? (int)(w->n - j) : 4;
+                T out[4][4];
+                if (rows == 4 && columns == 4)
+                    FN(direct_dots)(w, a + i * w->a_row, b + j * w->b_col, 4, 4, out);
+                else if (rows == 1 && columns == 4)
+                    FN(direct_dots)(w, a + i * w->a_row, b + j * w->b_col, 1, 4, out);
+                else
+                    FN(direct_dots)(w, a + i * w->a_row, b + j * w->b_col, rows, columns, out);
+                for (int r = 0; r < rows; r++)
+                    for (int n = 0; n < columns; n++)
+                        FN(put)(w, i + r, j + n, out[r][n]);
+            }
+    }
+    for (int64_t i = 0; i < w->m; i++)
+        for (int64_t j = done; j < w->n; j++) {
+            T sum = 0;
+            for (int64_t k = 0; k < w->k; k++)
+                sum += a[i * w->a_row + k * w->a_col] * b[k * w->b_row + j * w->b_col];
+            FN(put)(w, i, j, sum);
+        }
+}
+
+#undef NR

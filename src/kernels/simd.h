@@ -1,0 +1,111 @@
+/* Vectors of one float type. Included once per type, with PLEAT_FLOAT set to 32 or 64, in front of a body header that
+ * is written in these names:
+ *
+ *   T, V, VL    the element, a vector of the instruction set's width, the number of its elements
+ *   FN(name)    name_f32 or name_f64
+ *   FN(load), FN(store), FN(transpose)
+ *
+ * Plain GCC vector extensions, which Clang shares. */
+#ifndef PLEAT_KERNELS_SIMD_H
+#define PLEAT_KERNELS_SIMD_H
+
+#include <stdint.h>
+
+#if defined PLEAT_ISA_avx512
+#define PLEAT_VECTOR_BYTES 64
+#elif defined PLEAT_ISA_avx2
+#define PLEAT_VECTOR_BYTES 32
+#else
+#define PLEAT_VECTOR_BYTES 16
+#endif
+/* Only a typedef's aligned() lowers the alignment: in a cast GCC drops it, and the load traps. */
+typedef float pleat_v32 __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
+typedef float pleat_v32_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES), aligned(4), may_alias));
+typedef double pleat_v64 __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
+typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES), aligned(8), may_alias));
+
+#define PLEAT_INLINE static inline __attribute__((always_inline, unused))
+
+/* The elements of a and b in turn, from the front (LOW) or the back half (HIGH). */
+#define PLEAT_LOW_2(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define PLEAT_HIGH_2(a, b) __builtin_shufflevector(a, b, 1, 3)
+#define PLEAT_LOW_4(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define PLEAT_HIGH_4(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define PLEAT_LOW_8(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define PLEAT_HIGH_8(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define PLEAT_LOW_16(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define PLEAT_HIGH_16(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+
+#endif
+
+#undef T
+#undef V
+#undef VL
+#undef FN
+#undef PLEAT_ANYWHERE
+#undef PLEAT_LOW
+#undef PLEAT_HIGH
+#if PLEAT_FLOAT == 32
+#define T float
+#define V pleat_v32
+#define VL (PLEAT_VECTOR_BYTES / 4)
+#define FN(name) name##_f32
+#define PLEAT_ANYWHERE pleat_v32_anywhere
+#else
+#define T double
+#define V pleat_v64
+#define VL (PLEAT_VECTOR_BYTES / 8)
+#define FN(name) name##_f64
+#define PLEAT_ANYWHERE pleat_v64_anywhere
+#endif
+#if PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 16
+#define PLEAT_LOW PLEAT_LOW_16
+#define PLEAT_HIGH PLEAT_HIGH_16
+#elif PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 8
+#define PLEAT_LOW PLEAT_LOW_8
+#define PLEAT_HIGH PLEAT_HIGH_8
+#elif PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 4
+#define PLEAT_LOW PLEAT_LOW_4
+#define PLEAT_HIGH PLEAT_HIGH_4
+#else
+#define PLEAT_LOW PLEAT_LOW_2
+#define PLEAT_HIGH PLEAT_HIGH_2
+#endif
+
+PLEAT_INLINE V FN(load)(const T *from)
+{
+    return *(const PLEAT_ANYWHERE *)from;
+}
+
+PLEAT_INLINE void FN(store)(T *to, V v)
+{
+    *(PLEAT_ANYWHERE *)to = v;
+}
+
+/* The sum of the elements, in an order that is fixed: halves are added until one is left. */
+PLEAT_INLINE T FN(total)(V v)
+{
+    T e[VL];
+    FN(store)(e, v);
+    for (int half = VL / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            e[i] += e[i + half];
+    return e[0];
+}
+
+/* Turns the VL x VL block of rows r: each pass interleaves the rows i and i + VL/2, and log2 VL passes make a
+ * transposition, as perfect shuffles do. */
+PLEAT_INLINE void FN(transpose)(V r[VL])
+{
+    V t[VL];
+    for (int pass = 1; pass < VL; pass *= 2) {
+#pragma GCC unroll 16
+        for (int i = 0; i < VL / 2; i++) {
+            t[2 * i] = PLEAT_LOW(r[i], r[i + VL / 2]);
+            t[2 * i + 1] = PLEAT_HIGH(r[i], r[i + VL / 2]);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; i++)
+            r[i] = t[i];
+    }
+}
