@@ -19,6 +19,8 @@ typedef struct {
     const struct pleat_random_kernels *random;
     const struct pleat_elementwise_kernels *elementwise;
     const struct pleat_gemm_kernels *gemm;
+    const struct pleat_pool_kernels *pool;
+    const struct pleat_norm_kernels *norm;
 } pleat_kernels;
 
 /* The table for this machine, or the one that PLEAT_ISA names, where the machine can run it. */

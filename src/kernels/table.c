@@ -3,6 +3,8 @@
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
+#include "kernels/norm.h"
+#include "kernels/pool.h"
 #include "kernels/random.h"
 
 #define TEXT_(x) #x
@@ -15,4 +17,6 @@ const pleat_kernels PLEAT_K(kernels) = {
     .random = &PLEAT_K(random_kernels),
     .elementwise = &PLEAT_K(elementwise_kernels),
     .gemm = &PLEAT_K(gemm_kernels),
+    .pool = &PLEAT_K(pool_kernels),
+    .norm = &PLEAT_K(norm_kernels),
 };

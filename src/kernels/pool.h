@@ -1,0 +1,46 @@
+/* Max pooling: values with the places they came from, and the two linear maps between an image and its windows that the
+ * places define.
+ *
+ *   max      y[plane, p] = the largest element under window p, index[plane, p] = where it lies in the plane (row * W +
+ * column) gather   y[plane, p] = x[plane, index[plane, p]] scatter  y[plane, q] = the sum of g[plane, p] over the p
+ * with index[plane, p] = q
+ *
+ * Scatter is gather's adjoint. All arrays are contiguous; an index of -1 is a window with nothing under it but padding.
+ */
+#ifndef PLEAT_KERNELS_POOL_H
+#define PLEAT_KERNELS_POOL_H
+
+#include "kernels/kernels.h"
+
+typedef struct {
+    pleat_dtype dtype; /* PLEAT_F32 or PLEAT_F64 */
+    pleat_hw image, kernel, stride, padding, dilation;
+    pleat_hw windows; /* OH, OW */
+    const void *x;
+    void *y;
+    int64_t *index;
+} pleat_max_pool_work;
+
+/* A plane has `pixels` elements and `windows` windows. */
+typedef struct {
+    pleat_dtype dtype;
+    int64_t pixels, windows;
+    const void *x;
+    const int64_t *index;
+    void *y;
+} pleat_pool_index_work;
+
+struct pleat_pool_kernels {
+    /* Rows begin to end - 1 of planes * OH rows of OW windows. The first of equals wins, NaN over all; the last NaN. An
+     * image plane must have fewer than 2^31 elements. */
+    void (*max)(const pleat_max_pool_work *work, int64_t begin, int64_t end);
+    /* Planes begin to end - 1. Return the place in index of the first that is none of -1 .. pixels - 1; -1: all fit. */
+    int64_t (*gather)(const pleat_pool_index_work *work, int64_t begin, int64_t end);
+    int64_t (*scatter)(const pleat_pool_index_work *work, int64_t begin, int64_t end);
+};
+
+#ifdef PLEAT_ISA
+extern const struct pleat_pool_kernels PLEAT_K(pool_kernels);
+#endif
+
+#endif
