@@ -46,8 +46,10 @@ static pleat_status backward(pleat_tensor *loss, bool keep)
     if (!loss)
         return pleat_fail(PLEAT_EINVAL, "the loss is NULL");
     if (loss->numel != 1)
-        return pleat_fail(PLEAT_ESHAPE, "the loss has one element, not %s (pleat_gradients takes others, with their "
-                                        "output gradients)", pleat_shape_text(loss->shape).text);
+        return pleat_fail(PLEAT_ESHAPE,
+                          "the loss has one element, not %s (pleat_gradients takes others, with their "
+                          "output gradients)",
+                          pleat_shape_text(loss->shape).text);
     if (!loss->requires_grad)
         return pleat_fail(PLEAT_EGRAD, "the loss does not depend on anything that requires a gradient, or was computed "
                                        "with the gradient mode off");
@@ -95,8 +97,10 @@ static pleat_status check_ends(pleat_tensor *const *outputs, int outputs_count, 
         if (!y)
             return pleat_fail(PLEAT_EINVAL, "output %d is NULL", k);
         if (!y->requires_grad)
-            return pleat_fail(PLEAT_EGRAD, "output %d does not depend on anything that requires a gradient, or was "
-                                           "computed with the gradient mode off", k);
+            return pleat_fail(PLEAT_EGRAD,
+                              "output %d does not depend on anything that requires a gradient, or was "
+                              "computed with the gradient mode off",
+                              k);
         if (!g && y->numel != 1)
             return pleat_fail(PLEAT_ESHAPE, "output %d has shape %s, so it wants an output gradient", k,
                               pleat_shape_text(y->shape).text);
@@ -152,8 +156,12 @@ pleat_status pleat_gradients(pleat_tensor *const *outputs, int outputs_count, pl
     if (!opts)
         opts = &defaults;
     if (check_ends(outputs, outputs_count, inputs, inputs_count, opts->grad_outputs) == PLEAT_OK) {
-        pleat_walk walk = { .thread = pleat_thread_get(), .record = opts->record, .keep = opts->keep || opts->record,
-                            .target = inputs, .result = grads, .targets = inputs_count };
+        pleat_walk walk = { .thread = pleat_thread_get(),
+                            .record = opts->record,
+                            .keep = opts->keep || opts->record,
+                            .target = inputs,
+                            .result = grads,
+                            .targets = inputs_count };
         if (walk.thread) {
             gradients(&walk, outputs, outputs_count, opts);
             pleat_walk_end(&walk);
@@ -180,11 +188,13 @@ pleat_tensor *pleat_set_requires_grad(pleat_tensor *t, bool on)
         return NULL;
     }
     if (!pleat_dtype_is_float(t->dtype)) {
-        pleat_fail(PLEAT_EDTYPE, "set_requires_grad: a gradient needs float32 or float64, not %s", pleat_dtype_name(t->dtype));
+        pleat_fail(PLEAT_EDTYPE, "set_requires_grad: a gradient needs float32 or float64, not %s",
+                   pleat_dtype_name(t->dtype));
         return NULL;
     }
     if (t->serial) {
-        pleat_fail(PLEAT_EGRAD, "set_requires_grad: the tensor is the result of recorded calls, not a leaf: detach it first");
+        pleat_fail(PLEAT_EGRAD,
+                   "set_requires_grad: the tensor is the result of recorded calls, not a leaf: detach it first");
         return NULL;
     }
     t->requires_grad = on;
@@ -223,13 +233,14 @@ pleat_status pleat_set_grad(pleat_tensor *leaf, pleat_tensor *grad)
     if (!leaf)
         return pleat_tell(pleat_fail(PLEAT_EINVAL, "set_grad: the leaf is NULL"));
     if (grad && grad->dtype != leaf->dtype)
-        return pleat_tell(pleat_fail(PLEAT_EDTYPE, "set_grad: the leaf is %s, the gradient %s", pleat_dtype_name(leaf->dtype),
-                                     pleat_dtype_name(grad->dtype)));
+        return pleat_tell(pleat_fail(PLEAT_EDTYPE, "set_grad: the leaf is %s, the gradient %s",
+                                     pleat_dtype_name(leaf->dtype), pleat_dtype_name(grad->dtype)));
     if (grad && !pleat_shape_equal(grad->shape, leaf->shape))
         return pleat_tell(pleat_fail(PLEAT_ESHAPE, "set_grad: the leaf has shape %s, the gradient %s",
                                      pleat_shape_text(leaf->shape).text, pleat_shape_text(grad->shape).text));
     if (grad && (grad->requires_grad || !grad->contiguous || grad == leaf))
-        return pleat_tell(pleat_fail(PLEAT_EINVAL, "set_grad: the gradient must be a contiguous tensor without a history"));
+        return pleat_tell(
+            pleat_fail(PLEAT_EINVAL, "set_grad: the gradient must be a contiguous tensor without a history"));
     pleat_retain(grad);
     pleat_tensor_lock_grad(leaf);
     pleat_tensor *old = leaf->grad;

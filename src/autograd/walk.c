@@ -190,7 +190,8 @@ bool pleat_wants(const pleat_call *call, int i)
 static pleat_status check_kept(const pleat_record *r)
 {
     if (r->spent)
-        return pleat_fail(PLEAT_EGRAD, "its history is spent: a backward has been over it (pleat_backward_keep keeps it)");
+        return pleat_fail(PLEAT_EGRAD,
+                          "its history is spent: a backward has been over it (pleat_backward_keep keeps it)");
     for (int i = 0; i < r->inputs + r->outputs; i++) {
         const pleat_tensor *t = r->kept[i].tensor;
         if (t && pleat_tensor_version(t) != r->kept[i].version)
@@ -251,9 +252,17 @@ static pleat_status call_backward(const pleat_walk *w, pleat_record *r, pleat_te
             return pleat_pending();
     }
     const running now = { w, r };
-    pleat_call call = { .op = op, .params = r->params, .inputs = r->inputs, .outputs = r->outputs, .in_spec = r->spec,
-                        .out_spec = r->spec + r->inputs, .in = in, .out = out, .grad_out = grad_out,
-                        .grad_in = grad_in, .internal = &now };
+    pleat_call call = { .op = op,
+                        .params = r->params,
+                        .inputs = r->inputs,
+                        .outputs = r->outputs,
+                        .in_spec = r->spec,
+                        .out_spec = r->spec + r->inputs,
+                        .in = in,
+                        .out = out,
+                        .grad_out = grad_out,
+                        .grad_in = grad_in,
+                        .internal = &now };
     const uint64_t failures = pleat_failures();
     return pleat_take(fn(&call), failures);
 }

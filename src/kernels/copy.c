@@ -54,10 +54,22 @@ ROW(u8_from_u8, uint8_t, uint8_t, AS_IS)
 typedef void (*row_fn)(void *to, int64_t ts, const void *from, int64_t fs, int64_t n);
 
 static const row_fn rows[5][5] = {
-    [PLEAT_F32] = { [PLEAT_F32] = f32_from_f32, [PLEAT_F64] = f32_from_f64, [PLEAT_I64] = f32_from_i64, [PLEAT_U8] = f32_from_u8 },
-    [PLEAT_F64] = { [PLEAT_F32] = f64_from_f32, [PLEAT_F64] = f64_from_f64, [PLEAT_I64] = f64_from_i64, [PLEAT_U8] = f64_from_u8 },
-    [PLEAT_I64] = { [PLEAT_F32] = i64_from_f32, [PLEAT_F64] = i64_from_f64, [PLEAT_I64] = i64_from_i64, [PLEAT_U8] = i64_from_u8 },
-    [PLEAT_U8] = { [PLEAT_F32] = u8_from_f32, [PLEAT_F64] = u8_from_f64, [PLEAT_I64] = u8_from_i64, [PLEAT_U8] = u8_from_u8 },
+    [PLEAT_F32] = { [PLEAT_F32] = f32_from_f32,
+                    [PLEAT_F64] = f32_from_f64,
+                    [PLEAT_I64] = f32_from_i64,
+                    [PLEAT_U8] = f32_from_u8 },
+    [PLEAT_F64] = { [PLEAT_F32] = f64_from_f32,
+                    [PLEAT_F64] = f64_from_f64,
+                    [PLEAT_I64] = f64_from_i64,
+                    [PLEAT_U8] = f64_from_u8 },
+    [PLEAT_I64] = { [PLEAT_F32] = i64_from_f32,
+                    [PLEAT_F64] = i64_from_f64,
+                    [PLEAT_I64] = i64_from_i64,
+                    [PLEAT_U8] = i64_from_u8 },
+    [PLEAT_U8] = { [PLEAT_F32] = u8_from_f32,
+                   [PLEAT_F64] = u8_from_f64,
+                   [PLEAT_I64] = u8_from_i64,
+                   [PLEAT_U8] = u8_from_u8 },
 };
 static const int64_t width[5] = { [PLEAT_F32] = 4, [PLEAT_F64] = 8, [PLEAT_I64] = 8, [PLEAT_U8] = 1 };
 
@@ -82,10 +94,13 @@ ADD(add_f64, double, double, AS_IS)
 ADD(add_i64, int64_t, double, TO_I64)
 ADD(add_u8, uint8_t, double, TO_U8)
 
-static const add_fn adds[5] = { [PLEAT_F32] = add_f32, [PLEAT_F64] = add_f64, [PLEAT_I64] = add_i64, [PLEAT_U8] = add_u8 };
+static const add_fn adds[5] = {
+    [PLEAT_F32] = add_f32, [PLEAT_F64] = add_f64, [PLEAT_I64] = add_i64, [PLEAT_U8] = add_u8
+};
 
 /* Calls row on each piece of a row that [begin, end) has: how a strided range is walked. */
-static inline void walk(const pleat_copy_work *w, int64_t begin, int64_t end, double scale, row_fn copy_row, add_fn add_row)
+static inline void walk(const pleat_copy_work *w, int64_t begin, int64_t end, double scale, row_fn copy_row,
+                        add_fn add_row)
 {
     const int64_t tw = width[w->to_dtype], fw = width[w->from_dtype];
     const int last = w->ndim - 1;

@@ -155,7 +155,8 @@ static pleat_status slice_adjoint_infer(const pleat_call *call, pleat_spec *out)
     const slice_params *p = call->params;
     if (call->in_spec[0].shape.dim[p->dim] != p->length)
         return pleat_fail(PLEAT_ESHAPE, "input %s has %" PRId64 " places in dimension %d, the slice %" PRId64,
-                          pleat_shape_text(call->in_spec[0].shape).text, call->in_spec[0].shape.dim[p->dim], p->dim, p->length);
+                          pleat_shape_text(call->in_spec[0].shape).text, call->in_spec[0].shape.dim[p->dim], p->dim,
+                          p->length);
     out[0] = (pleat_spec){ .dtype = call->in_spec[0].dtype, .shape = call->in_spec[0].shape };
     out[0].shape.dim[p->dim] = p->size;
     return PLEAT_OK;
@@ -259,8 +260,8 @@ static pleat_status complete(const pleat_tensor *x, pleat_shape *shape)
         return pleat_pending();
     const int64_t n = pleat_shape_numel(known);
     if (open >= 0 ? n == 0 || x->numel % n != 0 : n != x->numel)
-        return pleat_fail(PLEAT_ESHAPE, "%s has %" PRId64 " elements, which do not fill %s", pleat_shape_text(x->shape).text,
-                          x->numel, pleat_shape_text(*shape).text);
+        return pleat_fail(PLEAT_ESHAPE, "%s has %" PRId64 " elements, which do not fill %s",
+                          pleat_shape_text(x->shape).text, x->numel, pleat_shape_text(*shape).text);
     if (open >= 0)
         known.dim[open] = x->numel / n;
     *shape = known;
@@ -292,8 +293,8 @@ pleat_tensor *pleat_permute(pleat_tensor *x, pleat_dims order)
         return leave(context, NULL);
     permute_params p = { { 0 } };
     if (order.count != x->shape.ndim)
-        pleat_fail(PLEAT_ESHAPE, "%s has %d dimensions, the order names %d", pleat_shape_text(x->shape).text, x->shape.ndim,
-                   order.count);
+        pleat_fail(PLEAT_ESHAPE, "%s has %d dimensions, the order names %d", pleat_shape_text(x->shape).text,
+                   x->shape.ndim, order.count);
     else if (pleat_dims_mask(order, x->shape.ndim, &mask) == PLEAT_OK) /* all different, so each once */
         for (int d = 0; d < order.count; d++)
             pleat_resolve_dim(order.dim[d], x->shape.ndim, &p.order[d]);
@@ -329,8 +330,8 @@ pleat_tensor *pleat_narrow(pleat_tensor *x, int dim, int64_t start, int64_t leng
     if (start < 0)
         start += n;
     if (start < 0 || length < 0 || length > n || start > n - length)
-        pleat_fail(PLEAT_EINVAL, "%" PRId64 " places from %" PRId64 " are not in dimension %d of %s", length, start, dim,
-                   pleat_shape_text(x->shape).text);
+        pleat_fail(PLEAT_EINVAL, "%" PRId64 " places from %" PRId64 " are not in dimension %d of %s", length, start,
+                   dim, pleat_shape_text(x->shape).text);
     return leave(context, pleat_apply(&pleat_op_slice, &x, 1, &(slice_params){ dim, start, 1, length, n }));
 }
 
@@ -354,7 +355,8 @@ pleat_tensor *pleat_slice(pleat_tensor *x, int dim, int64_t start, int64_t stop,
     stop = clip(stop, n);
     const int64_t length = stop > start && step > 0 ? (stop - start - 1) / step + 1 : 0;
     /* a step beyond the dimension reaches one place only; as a stride it might overflow */
-    return leave(context, pleat_apply(&pleat_op_slice, &x, 1, &(slice_params){ dim, start, length > 1 ? step : 1, length, n }));
+    return leave(context,
+                 pleat_apply(&pleat_op_slice, &x, 1, &(slice_params){ dim, start, length > 1 ? step : 1, length, n }));
 }
 
 pleat_tensor *pleat_select(pleat_tensor *x, int dim, int64_t index)
@@ -364,7 +366,8 @@ pleat_tensor *pleat_select(pleat_tensor *x, int dim, int64_t index)
         return leave(context, NULL);
     const int64_t n = x->shape.dim[dim];
     if (index < -n || index >= n)
-        pleat_fail(PLEAT_EINVAL, "index %" PRId64 " is not in dimension %d of %s", index, dim, pleat_shape_text(x->shape).text);
+        pleat_fail(PLEAT_EINVAL, "index %" PRId64 " is not in dimension %d of %s", index, dim,
+                   pleat_shape_text(x->shape).text);
     if (index < 0)
         index += n;
     pleat_tensor *y = pleat_apply(&pleat_op_slice, &x, 1, &(slice_params){ dim, index, 1, 1, n });
@@ -444,7 +447,8 @@ pleat_tensor *pleat_expand(pleat_tensor *x, pleat_shape shape)
         if (shape.dim[d] == -1 && d >= more)
             shape.dim[d] = from;
         if (shape.dim[d] < 0 || (from != 1 && from != shape.dim[d]))
-            pleat_fail(PLEAT_ESHAPE, "%s cannot be expanded to %s: only sizes of 1 grow, and -1 keeps a size that is there",
+            pleat_fail(PLEAT_ESHAPE,
+                       "%s cannot be expanded to %s: only sizes of 1 grow, and -1 keeps a size that is there",
                        pleat_shape_text(x->shape).text, pleat_shape_text(shape).text);
     }
     return leave(context, pleat_apply(&pleat_op_expand, &x, 1, &shape));

@@ -15,7 +15,8 @@ static unsigned dtypes_of(const pleat_op *op, int i)
 static pleat_status check_inputs(const pleat_op *op, pleat_tensor *const *in, int count)
 {
     if (op->inputs == PLEAT_VARIADIC ? count < 1 : count != op->inputs)
-        return pleat_fail(PLEAT_EINVAL, "takes %d inputs, not %d", op->inputs == PLEAT_VARIADIC ? 1 : op->inputs, count);
+        return pleat_fail(PLEAT_EINVAL, "takes %d inputs, not %d", op->inputs == PLEAT_VARIADIC ? 1 : op->inputs,
+                          count);
     for (int i = 0; i < count; i++) {
         const unsigned set = dtypes_of(op, i);
         if (!in[i]) {
@@ -24,13 +25,15 @@ static pleat_status check_inputs(const pleat_op *op, pleat_tensor *const *in, in
             return pleat_fail(PLEAT_EINVAL, "input %d is NULL", i);
         }
         if (!(set & 1u << in[i]->dtype))
-            return pleat_fail(PLEAT_EDTYPE, "input %d is %s, which it does not take", i, pleat_dtype_name(in[i]->dtype));
+            return pleat_fail(PLEAT_EDTYPE, "input %d is %s, which it does not take", i,
+                              pleat_dtype_name(in[i]->dtype));
         for (int k = 0; k < i; k++) {
             if (!in[k] || dtypes_of(op, k) != set)
                 continue;
             if (in[k]->dtype != in[i]->dtype)
-                return pleat_fail(PLEAT_EDTYPE, "input %d is %s and input %d is %s: they must be the same (pleat_cast converts)",
-                                  k, pleat_dtype_name(in[k]->dtype), i, pleat_dtype_name(in[i]->dtype));
+                return pleat_fail(PLEAT_EDTYPE,
+                                  "input %d is %s and input %d is %s: they must be the same (pleat_cast converts)", k,
+                                  pleat_dtype_name(in[k]->dtype), i, pleat_dtype_name(in[i]->dtype));
             break; /* those before k were held against k */
         }
     }
@@ -47,8 +50,14 @@ static pleat_status run(pleat_thread *thread, const pleat_op *op, pleat_tensor *
                         pleat_spec *in_spec, int count, const void *params, pleat_tensor **out)
 {
     pleat_spec out_spec[PLEAT_MAX_OUTPUTS] = { 0 };
-    pleat_call call = { .op = op, .params = params, .inputs = count, .outputs = op->outputs, .in_spec = in_spec,
-                        .out_spec = out_spec, .in = in, .out = out };
+    pleat_call call = { .op = op,
+                        .params = params,
+                        .inputs = count,
+                        .outputs = op->outputs,
+                        .in_spec = in_spec,
+                        .out_spec = out_spec,
+                        .in = in,
+                        .out = out };
     bool wanted = false;
     for (int i = 0; i < count; i++) {
         in[i] = given[i];
@@ -93,7 +102,8 @@ static pleat_status run(pleat_thread *thread, const pleat_op *op, pleat_tensor *
 }
 
 /* Everything but telling. */
-static pleat_status apply(const pleat_op *op, pleat_tensor *const *inputs, int count, const void *params, pleat_tensor **out)
+static pleat_status apply(const pleat_op *op, pleat_tensor *const *inputs, int count, const void *params,
+                          pleat_tensor **out)
 {
     for (int k = 0; k < op->outputs; k++)
         out[k] = NULL;

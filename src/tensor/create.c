@@ -21,7 +21,8 @@ static pleat_tensor *make(const char *name, pleat_shape shape, pleat_dtype dtype
 
 typedef struct {
     pleat_tensor *t;
-    double value, step; /* element i is value + i * step, or, with half set, counted back from last in the second half */
+    double value,
+        step; /* element i is value + i * step, or, with half set, counted back from last in the second half */
     double last;
     int64_t half;
 } ramp;
@@ -37,7 +38,8 @@ static void ramp_chunk(int64_t begin, int64_t end, void *ctx)
 {
     const ramp *r = ctx;
     for (int64_t i = begin; i < end; i++) {
-        const double v = i < r->half ? r->value + (double)i * r->step : r->last - (double)(r->t->numel - 1 - i) * r->step;
+        const double v =
+            i < r->half ? r->value + (double)i * r->step : r->last - (double)(r->t->numel - 1 - i) * r->step;
         char *to = pleat_tensor_address(r->t) + i * (int64_t)pleat_dtype_size(r->t->dtype);
         pleat_kernels_get()->copy->fill(to, r->t->dtype, v, 1);
     }
@@ -86,7 +88,8 @@ pleat_tensor *pleat_arange(double start, double end, double step, pleat_dtype dt
     }
     pleat_tensor *t = make("arange", PLEAT_SHAPE(count > 0 ? (int64_t)count : 0), dtype);
     if (t)
-        pleat_parallel_for(t->numel, 1 << 14, ramp_chunk, &(ramp){ .t = t, .value = start, .step = step, .half = INT64_MAX });
+        pleat_parallel_for(t->numel, 1 << 14, ramp_chunk,
+                           &(ramp){ .t = t, .value = start, .step = step, .half = INT64_MAX });
     return pleat_borrow(t);
 }
 
@@ -101,8 +104,9 @@ pleat_tensor *pleat_linspace(double start, double end, int64_t steps, pleat_dtyp
     pleat_tensor *t = make("linspace", PLEAT_SHAPE(steps), dtype);
     const double step = steps > 1 ? (end - start) / (double)(steps - 1) : 0;
     if (t) /* the second half counts from the end, so both ends are exact */
-        pleat_parallel_for(steps, 1 << 14, ramp_chunk,
-                           &(ramp){ .t = t, .value = start, .step = step, .last = end, .half = steps == 1 ? 1 : steps / 2 });
+        pleat_parallel_for(
+            steps, 1 << 14, ramp_chunk,
+            &(ramp){ .t = t, .value = start, .step = step, .last = end, .half = steps == 1 ? 1 : steps / 2 });
     return pleat_borrow(t);
 }
 
@@ -110,7 +114,8 @@ pleat_tensor *pleat_eye(int64_t rows, int64_t columns, pleat_dtype dtype)
 {
     pleat_tensor *t = filled(make("eye", PLEAT_SHAPE(rows, columns), dtype), 0);
     for (int64_t i = 0; t && i < rows && i < columns; i++)
-        pleat_kernels_get()->copy->fill(pleat_tensor_address(t) + i * (columns + 1) * (int64_t)pleat_dtype_size(dtype), dtype, 1, 1);
+        pleat_kernels_get()->copy->fill(pleat_tensor_address(t) + i * (columns + 1) * (int64_t)pleat_dtype_size(dtype),
+                                        dtype, 1, 1);
     return t;
 }
 

@@ -9,7 +9,8 @@
 #include <math.h>
 
 /* Whether two places of the view are one element: then a change would depend on the order of the loop. Told by the
- * strides, sorted: each must reach beyond all that the smaller ones span. Refuses some exotic views that do not overlap. */
+ * strides, sorted: each must reach beyond all that the smaller ones span. Refuses some exotic views that do not
+ * overlap. */
 static bool overlaps(const pleat_tensor *t)
 {
     int64_t dim[PLEAT_MAX_DIMS], stride[PLEAT_MAX_DIMS];
@@ -42,10 +43,13 @@ static bool changeable(const char *name, const pleat_tensor *t)
     if (!t)
         pleat_fail(PLEAT_EINVAL, "%s: the tensor is NULL", name);
     else if (t->requires_grad && pleat_grad_enabled())
-        pleat_fail(PLEAT_EGRAD, "%s: a tensor that requires a gradient cannot be changed in place while calls are recorded "
-                                "(pleat_grad_mode(false) allows it)", name);
+        pleat_fail(PLEAT_EGRAD,
+                   "%s: a tensor that requires a gradient cannot be changed in place while calls are recorded "
+                   "(pleat_grad_mode(false) allows it)",
+                   name);
     else if (t->numel > 0 && overlaps(t))
-        pleat_fail(PLEAT_EINVAL, "%s: elements of the view %s overlap in memory", name, pleat_shape_text(t->shape).text);
+        pleat_fail(PLEAT_EINVAL, "%s: elements of the view %s overlap in memory", name,
+                   pleat_shape_text(t->shape).text);
     return pleat_pending() == PLEAT_OK;
 }
 
@@ -87,7 +91,8 @@ pleat_tensor *pleat_add_(pleat_tensor *t, const pleat_tensor *other, double scal
     if (!changeable("add_", t) || !fits("add_", t, other))
         return NULL;
     if (t->dtype != other->dtype) {
-        pleat_fail(PLEAT_EDTYPE, "add_: %s and %s do not mix", pleat_dtype_name(t->dtype), pleat_dtype_name(other->dtype));
+        pleat_fail(PLEAT_EDTYPE, "add_: %s and %s do not mix", pleat_dtype_name(t->dtype),
+                   pleat_dtype_name(other->dtype));
         return NULL;
     }
     pleat_tensor *source = apart(t, other);
@@ -142,7 +147,8 @@ pleat_tensor *pleat_scale_(pleat_tensor *t, double factor)
 
 /* ---- Compare ---- */
 
-/* Walks two tensors of one shape side by side; false at the first pair that is not close. exact: ==, NaN never equal. */
+/* Walks two tensors of one shape side by side; false at the first pair that is not close. exact: ==, NaN never equal.
+ */
 static bool all_close(const pleat_tensor *a, const pleat_tensor *b, double rtol, double atol, bool exact)
 {
     int64_t index[PLEAT_MAX_DIMS] = { 0 };
@@ -166,7 +172,8 @@ static bool all_close(const pleat_tensor *a, const pleat_tensor *b, double rtol,
     return true;
 }
 
-static bool compare(const char *name, const pleat_tensor *a, const pleat_tensor *b, double rtol, double atol, bool exact)
+static bool compare(const char *name, const pleat_tensor *a, const pleat_tensor *b, double rtol, double atol,
+                    bool exact)
 {
     if (!a || !b) {
         pleat_fail(PLEAT_EINVAL, "%s: a tensor is NULL", name);

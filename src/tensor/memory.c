@@ -145,8 +145,9 @@ void *pleat_alloc(size_t size)
         pthread_mutex_unlock(&lock);
     }
     if (!fits && !injected)
-        pleat_fail(PLEAT_ENOMEM, "%zu bytes with %" PRId64 " in use are over the cap of %" PRId64 " (pleat_memory_set_cap)",
-                   size, live, limit);
+        pleat_fail(PLEAT_ENOMEM,
+                   "%zu bytes with %" PRId64 " in use are over the cap of %" PRId64 " (pleat_memory_set_cap)", size,
+                   live, limit);
     else
         pleat_fail(PLEAT_ENOMEM, "no memory for %zu bytes%s", size, injected ? " (a failure asked for by a test)" : "");
     return NULL;

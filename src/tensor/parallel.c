@@ -32,7 +32,8 @@ int pleat_threads(void)
 pleat_status pleat_set_threads(int threads)
 {
     if (threads < 0 || threads > 4096)
-        return pleat_tell(pleat_fail(PLEAT_EINVAL, "set_threads: the number of threads must be 0 (the default) to 4096, not %d", threads));
+        return pleat_tell(pleat_fail(
+            PLEAT_EINVAL, "set_threads: the number of threads must be 0 (the default) to 4096, not %d", threads));
     thread_limit = threads;
     return PLEAT_OK;
 }

@@ -37,7 +37,8 @@ static void put_spaces(text *t, int64_t n)
 typedef struct {
     const pleat_tensor *t;
     bool summary, integer, scientific;
-    int before, after; /* before counts a minus sign */
+    int before, after;        /* before counts a minus sign */
+    int exponent, special;    /* widths of the longest exponent, and of the longest of nan, inf and -inf */
     double largest, smallest; /* absolute, of the finite ones that are not 0 */
 } format;
 
@@ -58,10 +59,10 @@ static void fixed(const format *f, double v, char *out, size_t size)
     }
 }
 
-static void scientific(const format *f, double v, int least, char *out, size_t size)
+static void scientific(const format *f, double v, char *out, size_t size)
 {
-    for (int p = least; p <= DIGITS; p++) {
-        snprintf(out, size, "%.*e", p, v);
+    for (int p = 0; p <= DIGITS; p++) {
+        snprintf(out, size, "%#.*e", p, v);
         double back = 0;
         sscanf(out, "%lf", &back);
         if (p == DIGITS || (f->t->dtype == PLEAT_F32 ? (float)back == (float)v : back == v))
@@ -107,18 +108,24 @@ static void look_width(format *f, double v)
         snprintf(s, sizeof s, "%.0f", v);
         widen(&f->before, (int)strlen(s));
     } else if (!isfinite(v)) {
-        widen(&f->before, (isnan(v) ? 3 : v < 0 ? 4 : 3) - (f->after ? 1 : 1));
+        widen(&f->special, v < 0 ? 4 : 3);
     } else if (f->scientific) {
-        scientific(f, v, 0, s, sizeof s);
+        scientific(f, v, s, sizeof s);
         const char *e = strchr(s, 'e'), *point = strchr(s, '.');
-        widen(&f->before, v < 0 || (v == 0 && signbit(v)) ? 2 : 1);
-        widen(&f->after, point ? (int)(e - point) - 1 : 0);
+        widen(&f->before, (int)(point - s));
+        widen(&f->after, (int)(e - point) - 1);
+        widen(&f->exponent, (int)strlen(e));
     } else {
         fixed(f, v, s, sizeof s);
         const char *point = strchr(s, '.');
         widen(&f->before, point ? (int)(point - s) : (int)strlen(s));
         widen(&f->after, point ? (int)strlen(point) - 1 : 0);
     }
+}
+
+static int width(const format *f)
+{
+    return f->integer ? f->before : f->before + 1 + f->after + f->exponent;
 }
 
 /* One number, set to the common width. int64 is read as such: double would lose its low digits. */
@@ -136,20 +143,19 @@ static void number(const format *f, int64_t offset, char *out, size_t size)
         else if (isinf(v))
             snprintf(s, sizeof s, v < 0 ? "-inf" : "inf");
         else if (f->scientific)
-            snprintf(s, sizeof s, "%.*e", f->after, v);
+            snprintf(s, sizeof s, "%#.*e", f->after, v);
         else {
             fixed(f, v, s, sizeof s);
             if (!strchr(s, '.'))
                 strcat(s, ".");
             const int places = (int)strlen(strchr(s, '.')) - 1;
-            int width = (int)strlen(s);
+            int n = (int)strlen(s);
             for (int i = places; i < f->after; i++) /* NumPy pads with spaces behind, not with zeros */
-                s[width++] = ' ';
-            s[width] = '\0';
+                s[n++] = ' ';
+            s[n] = '\0';
         }
     }
-    const int whole = f->integer ? f->before : f->scientific ? (int)strlen(s) : f->before + 1 + f->after;
-    snprintf(out, size, "%*s", whole, s);
+    snprintf(out, size, "%*s", width(f), s);
 }
 
 static void brackets(const format *f, text *out, int d, int64_t offset)
@@ -166,8 +172,7 @@ static void brackets(const format *f, text *out, int d, int64_t offset)
     put(out, "[");
     for (int64_t i = 0; i < n; i++) {
         if (i > 0 && last) {
-            const int width = (f->integer ? f->before : f->before + 1 + f->after) + 1;
-            if (out->column + width > LINE) {
+            if (out->column + 1 + width(f) > LINE - 1 - d) { /* room for the brackets that close */
                 put(out, "\n");
                 put_spaces(out, d + 1);
             } else
@@ -197,6 +202,8 @@ int64_t pleat_to_string(const pleat_tensor *t, char *buffer, size_t size)
         f.scientific = !f.integer && (f.largest >= 1e8 || (f.smallest > 0 && f.smallest < 1e-4) ||
                                       (f.smallest > 0 && f.largest / f.smallest > 1000));
         each_shown(&f, 0, t->offset, look_width);
+        if (!f.integer)
+            widen(&f.before, f.special - f.exponent - f.after - 1);
         brackets(&f, &out, 0, t->offset);
     } else
         put(&out, "NULL");

@@ -107,8 +107,10 @@ pleat_status pleat_broadcast(pleat_shape a, pleat_shape b, pleat_shape *out)
     for (int d = 1; d <= r.ndim; d++) {
         const int64_t x = d <= a.ndim ? a.dim[a.ndim - d] : 1, y = d <= b.ndim ? b.dim[b.ndim - d] : 1;
         if (x != y && x != 1 && y != 1)
-            return pleat_fail(PLEAT_ESHAPE, "shapes %s and %s do not broadcast: sizes %" PRId64 " and %" PRId64
-                              " differ and neither is 1", pleat_shape_text(a).text, pleat_shape_text(b).text, x, y);
+            return pleat_fail(PLEAT_ESHAPE,
+                              "shapes %s and %s do not broadcast: sizes %" PRId64 " and %" PRId64
+                              " differ and neither is 1",
+                              pleat_shape_text(a).text, pleat_shape_text(b).text, x, y);
         r.dim[r.ndim - d] = x == 1 ? y : x;
     }
     *out = r;

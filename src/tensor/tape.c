@@ -152,7 +152,8 @@ pleat_status pleat_tape_record(pleat_tape *tape, const pleat_call *call)
     }
     for (int k = 0; k < m; k++) {
         pleat_tensor *t = call->out[k];
-        r->kept[n + k] = keeps & PLEAT_OUT(k) ? (pleat_kept){ pleat_retain(t), pleat_tensor_version(t) } : (pleat_kept){ 0 };
+        r->kept[n + k] =
+            keeps & PLEAT_OUT(k) ? (pleat_kept){ pleat_retain(t), pleat_tensor_version(t) } : (pleat_kept){ 0 };
     }
     tape->call[tape->length++] = r;
     return PLEAT_OK;

@@ -4,9 +4,9 @@
  *   serial   7      8      9,10   11                one number per output, rising, never used twice
  *
  * A recorded call names its inputs by serial number, or by the leaf itself. It holds leaves and what the gradients
- * that are wanted read, nothing else. Records lie in an arena that grows and shrinks with the stack, so recording a call
- * allocates nothing in a steady loop. A tensor remembers where its call stands; the serial number there tells whether
- * the place still holds it. */
+ * that are wanted read, nothing else. Records lie in an arena that grows and shrinks with the stack, so recording a
+ * call allocates nothing in a steady loop. A tensor remembers where its call stands; the serial number there tells
+ * whether the place still holds it. */
 #ifndef PLEAT_TENSOR_TAPE_H
 #define PLEAT_TENSOR_TAPE_H
 
@@ -70,7 +70,8 @@ pleat_status pleat_tape_record(pleat_tape *tape, const pleat_call *call);
 /* Gives back what a record holds for its gradients. */
 void pleat_record_spend(pleat_record *record);
 
-/* The record that made a source's or a tensor's (serial, call); NULL where it is no longer there, or another thread's. */
+/* The record that made a source's or a tensor's (serial, call); NULL where it is no longer there, or another thread's.
+ */
 static inline pleat_record *pleat_tape_find(const pleat_tape *tape, uint64_t serial, int64_t call)
 {
     if (call < 0 || call >= tape->length)

@@ -13,7 +13,7 @@ typedef struct {
 
 typedef struct pleat_thread {
     bool grad_mode;
-    int32_t floor; /* scopes up to this depth may not be ended now: somebody on the stack relies on them */
+    int32_t floor;    /* scopes up to this depth may not be ended now: somebody on the stack relies on them */
     uint64_t next_id; /* of a scope; the thread's number is in its upper bits, so no two threads share one */
     pleat_tensor **temporary;
     int64_t temporaries, temporaries_capacity;
