@@ -9,44 +9,113 @@
 #define REAL_BITS 64
 #include "kernels/elementwise_body.h"
 
+/* Where an element lies in every array. */
+typedef struct {
+    int64_t index[PLEAT_MAX_DIMS];
+    char *at[PLEAT_MAP_ARRAYS];
+} place;
+
+static place place_of(const pleat_map_work *w, int64_t element)
+{
+    place p = { { 0 }, { 0 } };
+    for (int k = 0; k < w->arrays; k++)
+        p.at[k] = w->data[k];
+    for (int d = w->ndim - 1; d >= 0; d--) {
+        p.index[d] = element % w->dim[d];
+        element /= w->dim[d];
+        for (int k = 0; k < w->arrays; k++)
+            p.at[k] += p.index[d] * w->stride[k][d] * w->width[k];
+    }
+    return p;
+}
+
+/* On by n elements, at most to the end of the last dimension. */
+static void step(const pleat_map_work *w, place *p, int64_t n)
+{
+    int d = w->ndim - 1;
+    p->index[d] += n;
+    for (int k = 0; k < w->arrays; k++)
+        p->at[k] += n * w->stride[k][d] * w->width[k];
+    while (d > 0 && p->index[d] == w->dim[d]) {
+        for (int k = 0; k < w->arrays; k++)
+            p->at[k] += (w->stride[k][d - 1] - p->index[d] * w->stride[k][d]) * w->width[k];
+        p->index[d--] = 0;
+        p->index[d]++;
+    }
+}
+
+static int64_t run_of(const pleat_map_work *w, const place *p, int64_t most)
+{
+    const int64_t run = w->dim[w->ndim - 1] - p->index[w->ndim - 1];
+    return run < most ? run : most;
+}
+
+static void copy_run(char *to, int64_t to_stride, const char *from, int64_t from_stride, int64_t n, int64_t width)
+{
+    if (width == 4)
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + 4 * i * to_stride, from + 4 * i * from_stride, 4);
+    else
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + 8 * i * to_stride, from + 8 * i * from_stride, 8);
+}
+
+enum { SHORT = 64, PACK = 512 };
+
+/* Where the last dimension is short, a call a run would be mostly calling. So the arrays that do not lie in the shape's
+ * own order are packed, many runs to a row. */
+static void map_packed(const pleat_map_work *w, int64_t begin, int64_t end)
+{
+    static const int64_t ones[PLEAT_MAP_ARRAYS] = { 1, 1, 1, 1 };
+    double pack[PLEAT_MAP_ARRAYS][PACK];
+    bool dense[PLEAT_MAP_ARRAYS];
+    for (int k = 0; k < w->arrays; k++) {
+        int64_t n = 1;
+        dense[k] = true;
+        for (int d = w->ndim - 1; d >= 0; n *= w->dim[d--])
+            dense[k] &= w->stride[k][d] == n;
+    }
+    place in = place_of(w, begin), out = in;
+    while (begin < end) {
+        const int64_t m = end - begin < PACK ? end - begin : PACK;
+        void *row[PLEAT_MAP_ARRAYS];
+        for (int k = 0; k < w->arrays; k++)
+            row[k] = dense[k] ? (char *)w->data[k] + begin * w->width[k] : (char *)pack[k];
+        for (int64_t i = 0, n; i < m; i += n, step(w, &in, n)) {
+            n = run_of(w, &in, m - i);
+            for (int k = 1; k < w->arrays; k++)
+                if (!dense[k])
+                    copy_run((char *)pack[k] + i * w->width[k], 1, in.at[k], w->stride[k][w->ndim - 1], n, w->width[k]);
+        }
+        w->row(row, ones, m, w->param);
+        if (!dense[0])
+            for (int64_t i = 0, n; i < m; i += n, step(w, &out, n)) {
+                n = run_of(w, &out, m - i);
+                copy_run(out.at[0], w->stride[0][w->ndim - 1], (char *)pack[0] + i * w->width[0], 1, n, w->width[0]);
+            }
+        begin += m;
+    }
+}
+
 static void map(const pleat_map_work *w, int64_t begin, int64_t end)
 {
     const int last = w->ndim - 1;
-    int64_t index[PLEAT_MAX_DIMS] = { 0 }, stride[PLEAT_MAP_ARRAYS] = { 0 }, rest = begin;
-    char *at[PLEAT_MAP_ARRAYS];
-    void *row[PLEAT_MAP_ARRAYS];
-    for (int k = 0; k < w->arrays; k++) {
-        at[k] = w->data[k];
-        stride[k] = last < 0 ? 1 : w->stride[k][last];
+    if (begin >= end)
+        return;
+    if (last > 0 && w->dim[last] < SHORT) {
+        map_packed(w, begin, end);
+        return;
     }
-    for (int d = last; d >= 0 && begin < end; d--) {
-        index[d] = rest % w->dim[d];
-        rest /= w->dim[d];
+    int64_t stride[PLEAT_MAP_ARRAYS];
+    for (int k = 0; k < w->arrays; k++)
+        stride[k] = w->stride[k][last];
+    place p = place_of(w, begin);
+    for (int64_t n; begin < end; begin += n, step(w, &p, n)) {
+        void *row[PLEAT_MAP_ARRAYS];
         for (int k = 0; k < w->arrays; k++)
-            at[k] += index[d] * w->stride[k][d] * w->width[k];
-    }
-    while (begin < end) {
-        int64_t n = end - begin;
-        if (last >= 0 && w->dim[last] - index[last] < n)
-            n = w->dim[last] - index[last];
-        for (int k = 0; k < w->arrays; k++)
-            row[k] = at[k];
+            row[k] = p.at[k];
+        n = run_of(w, &p, end - begin);
         w->row(row, stride, n, w->param);
-        begin += n;
-        if (begin == end)
-            return;
-        for (int k = 0; k < w->arrays; k++)
-            at[k] -= index[last] * stride[k] * w->width[k];
-        index[last] = 0;
-        for (int d = last - 1; d >= 0; d--) {
-            for (int k = 0; k < w->arrays; k++)
-                at[k] += w->stride[k][d] * w->width[k];
-            if (++index[d] < w->dim[d])
-                break;
-            for (int k = 0; k < w->arrays; k++)
-                at[k] -= index[d] * w->stride[k][d] * w->width[k];
-            index[d] = 0;
-        }
     }
 }
 

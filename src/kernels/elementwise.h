@@ -17,7 +17,7 @@ typedef void (*pleat_row_fn)(void *const *array, const int64_t *stride, int64_t 
 typedef struct {
     pleat_row_fn row;
     int arrays;
-    int ndim;
+    int ndim; /* at least 1 */
     int64_t dim[PLEAT_MAX_DIMS];
     int64_t stride[PLEAT_MAP_ARRAYS][PLEAT_MAX_DIMS]; /* in elements */
     void *data[PLEAT_MAP_ARRAYS];

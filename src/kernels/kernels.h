@@ -21,6 +21,7 @@ typedef struct {
     const struct pleat_gemm_kernels *gemm;
     const struct pleat_pool_kernels *pool;
     const struct pleat_norm_kernels *norm;
+    const struct pleat_reduce_kernels *reduce;
 } pleat_kernels;
 
 /* The table for this machine, or the one that PLEAT_ISA names, where the machine can run it. */

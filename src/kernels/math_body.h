@@ -10,7 +10,7 @@
  *   float32   0.96   1.36   0.81    1.19   1.36      2.04   1.43
  *   float64   0.95   1.87   0.80    1.17   1.36      1.96   1.13
  */
-#include <string.h>
+#include "kernels/vector.h"
 
 #undef REAL
 #undef INT
@@ -20,17 +20,6 @@
 #undef LANES
 #undef BIT
 #undef PICK
-
-#ifndef PLEAT_VECTOR_BYTES
-#if defined(__AVX512F__)
-#define PLEAT_VECTOR_BYTES 64
-#elif defined(__AVX2__)
-#define PLEAT_VECTOR_BYTES 32
-#else
-#define PLEAT_VECTOR_BYTES 16
-#endif
-#define INLINE static inline __attribute__((always_inline, unused))
-#endif
 
 #if REAL_BITS == 32
 #define REAL float
@@ -103,8 +92,9 @@ INLINE VEC F(poly)(VEC x, const REAL *c, int degree)
 #define ROUNDER                                                                                                        \
     BIT(0x1.8p23f, 0x1.8p52) /* added and taken off it rounds to an integer, which the low bits hold between */
 #define LOG2E BIT(0x1.715476p0f, 0x1.71547652b82fep0)
-#define LN2_HIGH BIT(0x1.62e3p-1f, 0x1.62e42feep-1) /* trailing zeros, so that its product with an exponent is exact   \
-                                                     */
+#define LN2_HIGH                                                                                                       \
+    BIT(0x1.62e3p-1f, 0x1.62e42feep-1) /* trailing zeros, so that its product with an exponent is exact                \
+                                        */
 #define LN2_LOW BIT(0x1.2fefa2p-17f, 0x1.a39ef35793c76p-33)
 
 #if REAL_BITS == 32

@@ -6,6 +6,7 @@
 #include "kernels/norm.h"
 #include "kernels/pool.h"
 #include "kernels/random.h"
+#include "kernels/reduce.h"
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -19,4 +20,5 @@ const pleat_kernels PLEAT_K(kernels) = {
     .gemm = &PLEAT_K(gemm_kernels),
     .pool = &PLEAT_K(pool_kernels),
     .norm = &PLEAT_K(norm_kernels),
+    .reduce = &PLEAT_K(reduce_kernels),
 };

@@ -4,6 +4,24 @@
 
 #include <pleat/op.h>
 
+extern const pleat_op pleat_op_add;
+extern const pleat_op pleat_op_sub;
+extern const pleat_op pleat_op_mul;
+extern const pleat_op pleat_op_div;
+extern const pleat_op pleat_op_affine;
+extern const pleat_op pleat_op_exp;
+extern const pleat_op pleat_op_log;
+extern const pleat_op pleat_op_sqrt;
+extern const pleat_op pleat_op_pow;
+extern const pleat_op pleat_op_clamp;
+extern const pleat_op pleat_op_clamp_grad;
+extern const pleat_op pleat_op_relu;
+extern const pleat_op pleat_op_relu_grad;
+extern const pleat_op pleat_op_cast;
+extern const pleat_op pleat_op_clone;
+extern const pleat_op pleat_op_sum;
+extern const pleat_op pleat_op_mean;
+extern const pleat_op pleat_op_sum_to;
 extern const pleat_op pleat_op_permute;
 extern const pleat_op pleat_op_reshape;
 extern const pleat_op pleat_op_slice;

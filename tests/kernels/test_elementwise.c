@@ -183,7 +183,8 @@ START_TEST(walk)
         b[i] = (float)(3 * i + 1);
     }
     const pleat_map_work works[] = {
-        { .ndim = 0 },
+        { .ndim = 1, .dim = { 1 }, .stride = { { 1 }, { 1 }, { 1 } } },
+        { .ndim = 2, .dim = { 6, 70 }, .stride = { { 70, 1 }, { 1, 6 }, { 0, 1 } } },
         { .ndim = 1, .dim = { 37 }, .stride = { { 1 }, { 1 }, { 0 } } },
         { .ndim = 2, .dim = { 5, 7 }, .stride = { { 7, 1 }, { 1, 5 }, { 0, 1 } } },
         { .ndim = 3, .dim = { 3, 4, 5 }, .stride = { { 20, 5, 1 }, { 1, 3, 12 }, { 0, 1, 0 } } },

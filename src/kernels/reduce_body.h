@@ -1,0 +1,153 @@
+/* Reductions of one element type: a template. Before including define FROM (the element), INTO (what it is folded in,
+ * eight bytes) and F(name). A reduction is a fold of two vectors and the value that it leaves alone; the functions that
+ * take them are inlined into each. */
+
+typedef INTO F(into) __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
+typedef FROM F(from) __attribute__((vector_size(PLEAT_VECTOR_BYTES / sizeof(INTO) * sizeof(FROM))));
+typedef F(into) (*F(fold_fn))(F(into) a, F(into) b);
+
+INLINE F(into) F(fill)(INTO v)
+{
+    return v - (F(into)){ 0 };
+}
+
+INLINE F(into) F(widen)(const FROM *x)
+{
+    F(from) v;
+    memcpy(&v, x, sizeof v);
+    return __builtin_convertvector(v, F(into));
+}
+
+/* n elements, a stride apart, into four vectors of results. */
+INLINE void F(down)(const FROM *x, int64_t stride, int64_t n, INTO nothing, F(fold_fn) fold, F(into) a[4])
+{
+    int64_t i = 0;
+    if (stride == 1) {
+        for (; i + 4 * LANES <= n; i += 4 * LANES)
+            for (int k = 0; k < 4; k++)
+                a[k] = fold(a[k], F(widen)(x + i + k * LANES));
+        for (; i + LANES <= n; i += LANES)
+            a[0] = fold(a[0], F(widen)(x + i));
+    }
+    while (i < n) {
+        INTO lane[LANES];
+        for (int64_t k = 0; k < LANES; k++, i++)
+            lane[k] = i < n ? (INTO)x[i * stride] : nothing;
+        F(into) v;
+        memcpy(&v, lane, sizeof v);
+        a[1] = fold(a[1], v);
+    }
+}
+
+/* Rows of n outputs, folded into y. */
+INLINE void F(across)(const FROM *x, int64_t stride, int64_t n, int64_t row_stride, int64_t rows, INTO nothing,
+                      F(fold_fn) fold, INTO *y)
+{
+    int64_t c = 0;
+    if (stride == 1) {
+        for (; c + 4 * LANES <= n; c += 4 * LANES) {
+            F(into) a[4] = { F(fill)(nothing), F(fill)(nothing), F(fill)(nothing), F(fill)(nothing) };
+            for (int64_t r = 0; r < rows; r++)
+                for (int k = 0; k < 4; k++)
+                    a[k] = fold(a[k], F(widen)(x + r * row_stride + c + k * LANES));
+            for (int k = 0; k < 4; k++) {
+                F(into) v;
+                memcpy(&v, y + c + k * LANES, sizeof v);
+                v = fold(v, a[k]);
+                memcpy(y + c + k * LANES, &v, sizeof v);
+            }
+        }
+        for (; c + LANES <= n; c += LANES) {
+            F(into) v, a = F(fill)(nothing);
+            for (int64_t r = 0; r < rows; r++)
+                a = fold(a, F(widen)(x + r * row_stride + c));
+            memcpy(&v, y + c, sizeof v);
+            v = fold(v, a);
+            memcpy(y + c, &v, sizeof v);
+        }
+    }
+    for (; c < n; c++) {
+        F(into) a = F(fill)(nothing);
+        for (int64_t r = 0; r < rows; r++)
+            a = fold(a, F(fill)((INTO)x[r * row_stride + c * stride]));
+        y[c] = fold(F(fill)(y[c]), a)[0];
+    }
+}
+
+INLINE void F(partial)(const pleat_reduce_work *w, int64_t begin, int64_t end, int64_t first, int64_t last,
+                       INTO *result, INTO nothing, F(fold_fn) fold)
+{
+    const int64_t stride = w->reduced_stride[w->reduced - 1];
+    const walk reduced = walk_at(w->reduced, w->reduced_dim, w->reduced_stride, first);
+    walk kept = walk_at(w->kept, w->kept_dim, w->kept_stride, begin);
+    const bool across = pleat_reduce_across(w), few = last - first <= FEW;
+    for (int64_t n; begin < end; begin += n, result += n, walk_step(&kept, n)) {
+        const FROM *x = (const FROM *)w->x + kept.offset;
+        F(into) a[4] = { F(fill)(nothing), F(fill)(nothing), F(fill)(nothing), F(fill)(nothing) };
+        n = across ? walk_run(&kept, end - begin) : 1;
+        if (across)
+            for (int64_t c = 0; c < n; c++)
+                result[c] = nothing;
+        walk in = reduced;
+        for (int64_t left = last - first, run; left > 0; left -= run, walk_step(&in, run)) {
+            run = walk_run(&in, across && left > ROWS ? ROWS : left);
+            if (across)
+                F(across)(x + in.offset, w->kept_stride[w->kept - 1], n, stride, run, nothing, fold, result);
+            else if (few)
+                for (int64_t i = 0; i < run; i++)
+                    a[0] = fold(a[0], F(fill)((INTO)x[in.offset + i * stride]));
+            else
+                F(down)(x + in.offset, stride, run, nothing, fold, a);
+        }
+        if (across)
+            continue;
+        if (!few) {
+            const F(into) all = fold(fold(a[0], a[1]), fold(a[2], a[3]));
+            a[0] = F(fill)(all[0]);
+            for (int64_t k = 1; k < LANES; k++)
+                a[0] = fold(a[0], F(fill)(all[k]));
+        }
+        *result = a[0][0];
+    }
+}
+
+INLINE void F(finish)(const INTO *result, int64_t blocks, int64_t pitch, int64_t n, INTO divisor, FROM *y, INTO nothing,
+                      F(fold_fn) fold)
+{
+    if (blocks == 1) {
+        for (int64_t o = 0; o < n; o++)
+            y[o] = (FROM)(result[o] / divisor);
+        return;
+    }
+    for (int64_t o = 0; o < n; o++) {
+        F(into) all = F(fill)(nothing);
+        for (int64_t b = 0; b < blocks;) {
+            const int64_t until = b + 64 < blocks ? b + 64 : blocks;
+            F(into) some = F(fill)(nothing);
+            for (; b < until; b++)
+                some = fold(some, F(fill)(result[b * pitch + o]));
+            all = fold(all, some);
+        }
+        y[o] = (FROM)(all[0] / divisor);
+    }
+}
+
+#define REDUCTION(name, nothing, expression)                                                                           \
+    INLINE F(into) F(name##_fold)(F(into) a, F(into) b)                                                                \
+    {                                                                                                                  \
+        return expression;                                                                                             \
+    }                                                                                                                  \
+    static void F(name##_partial)(const pleat_reduce_work *w, int64_t begin, int64_t end, int64_t first, int64_t last, \
+                                  void *result)                                                                        \
+    {                                                                                                                  \
+        F(partial)(w, begin, end, first, last, result, nothing, F(name##_fold));                                       \
+    }                                                                                                                  \
+    static void F(name##_finish)(const void *result, int64_t blocks, int64_t pitch, int64_t n, double divisor,         \
+                                 void *y)                                                                              \
+    {                                                                                                                  \
+        F(finish)(result, blocks, pitch, n, (INTO)divisor, y, nothing, F(name##_fold));                                \
+    }
+
+REDUCTION(sum, 0, a + b)
+
+#undef REDUCTION

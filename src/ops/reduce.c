@@ -1,0 +1,272 @@
+/* Sums and means over dimensions, and sum_to, the adjoint of broadcasting.
+ *
+ * The outputs are cut into ranges and the reduced elements into blocks of a fixed size; a cell of that grid is a unit
+ * of work. Where there are several blocks, each cell writes its results to a place of its own, and they are folded in
+ * order afterwards: the bits do not depend on the threads. */
+#include "kernels/reduce.h"
+#include "ops/ops.h"
+#include "tensor/error.h"
+#include "tensor/memory.h"
+#include "tensor/shape.h"
+#include "tensor/tensor.h"
+
+#include <pleat/ops.h>
+
+enum { RANGE = 1024, GRAIN = 1 << 15 }; /* most outputs of a cell; elements that are worth a thread's while */
+
+typedef struct {
+    pleat_reduce_work work;
+    const pleat_reduction *reduction;
+    int type;                          /* where the dtype stands in the kernels' tables */
+    int64_t outputs, elements, blocks; /* elements: reduced, of each output */
+    int64_t range;
+    double divisor;
+    double *results; /* blocks x outputs; NULL where one block is all */
+    char *y;
+    int64_t width;
+} job;
+
+static void cells(int64_t begin, int64_t end, void *ctx)
+{
+    const job *j = ctx;
+    const int64_t ranges = (j->outputs + j->range - 1) / j->range;
+    for (int64_t c = begin; c < end; c++) {
+        const int64_t o = c % ranges * j->range, n = j->outputs - o < j->range ? j->outputs - o : j->range;
+        const int64_t first = c / ranges * PLEAT_REDUCE_BLOCK, left = j->elements - first;
+        union {
+            double real[RANGE];
+            int64_t integer[RANGE];
+        } here;
+        void *result = j->results ? j->results + c / ranges * j->outputs + o : here.real;
+        j->reduction->partial[j->type](&j->work, o, o + n, first,
+                                       first + (left < PLEAT_REDUCE_BLOCK ? left : PLEAT_REDUCE_BLOCK), result);
+        if (!j->results)
+            j->reduction->finish[j->type](result, 1, 0, n, j->divisor, j->y + o * j->width);
+    }
+}
+
+static void finish(int64_t begin, int64_t end, void *ctx)
+{
+    const job *j = ctx;
+    j->reduction->finish[j->type](j->results ? j->results + begin : NULL, j->blocks, j->outputs, end - begin,
+                                  j->divisor, j->y + begin * j->width);
+}
+
+/* Splits x's dimensions: those of the mask are reduced. Their order is free, so they are sorted by stride, which lets
+ * more of them merge; the others are the output's. */
+static void split(const pleat_tensor *x, unsigned mask, pleat_reduce_work *w)
+{
+    int64_t kept_stride[1][PLEAT_MAX_DIMS], stride[1][PLEAT_MAX_DIMS];
+    for (int d = 0; d < x->shape.ndim; d++) {
+        if (!(mask & 1u << d)) {
+            w->kept_dim[w->kept] = x->shape.dim[d];
+            kept_stride[0][w->kept++] = x->stride[d];
+            continue;
+        }
+        int k = w->reduced++;
+        for (; k > 0 && stride[0][k - 1] < x->stride[d]; k--) {
+            stride[0][k] = stride[0][k - 1];
+            w->reduced_dim[k] = w->reduced_dim[k - 1];
+        }
+        stride[0][k] = x->stride[d];
+        w->reduced_dim[k] = x->shape.dim[d];
+    }
+    pleat_merge_dims(&w->kept, w->kept_dim, kept_stride, 1);
+    pleat_merge_dims(&w->reduced, w->reduced_dim, stride, 1);
+    for (int d = 0; d < w->kept; d++)
+        w->kept_stride[d] = kept_stride[0][d];
+    for (int d = 0; d < w->reduced; d++)
+        w->reduced_stride[d] = stride[0][d];
+    w->x = pleat_tensor_address(x);
+}
+
+/* y = reduction of x over the dimensions of the mask, divided by their number of elements where mean is set. */
+static pleat_status reduce(const pleat_reduction *reduction, const pleat_tensor *x, unsigned mask, bool mean,
+                           pleat_tensor *y)
+{
+    job j = { .reduction = reduction,
+              .type = x->dtype == PLEAT_F32   ? 0
+                      : x->dtype == PLEAT_F64 ? 1
+                                              : 2,
+              .outputs = y->numel,
+              .elements = 1,
+              .y = pleat_tensor_address(y),
+              .width = (int64_t)pleat_dtype_size(y->dtype) };
+    split(x, mask, &j.work);
+    for (int d = 0; d < j.work.reduced; d++)
+        j.elements *= j.work.reduced_dim[d];
+    if (j.outputs == 0)
+        return PLEAT_OK;
+    j.divisor = mean ? (double)j.elements : 1;
+    j.blocks = (j.elements + PLEAT_REDUCE_BLOCK - 1) / PLEAT_REDUCE_BLOCK;
+    if (j.blocks == 0) {
+        pleat_parallel_for(j.outputs, GRAIN, finish, &j);
+        return PLEAT_OK;
+    }
+    if (j.blocks > 1) {
+        j.results = pleat_alloc((size_t)(j.blocks * j.outputs) * sizeof *j.results);
+        if (!j.results)
+            return PLEAT_ENOMEM;
+    }
+    const int64_t block = j.blocks > 1 ? PLEAT_REDUCE_BLOCK : j.elements;
+    j.range = pleat_reduce_across(&j.work) || GRAIN / block > RANGE ? RANGE : GRAIN / block;
+    const int64_t cost = block * (j.range < j.outputs ? j.range : j.outputs);
+    pleat_parallel_for((j.outputs + j.range - 1) / j.range * j.blocks, cost < GRAIN ? GRAIN / cost : 1, cells, &j);
+    if (j.blocks > 1)
+        pleat_parallel_for(j.outputs, GRAIN / j.blocks + 1, finish, &j);
+    pleat_free(j.results);
+    return PLEAT_OK;
+}
+
+/* ---- sum, mean ---- */
+
+typedef struct {
+    pleat_dims dims;
+    bool keepdim;
+} reduce_params;
+
+static pleat_shape reduced_shape(pleat_shape x, unsigned mask, bool keepdim)
+{
+    pleat_shape y = { 0 };
+    for (int d = 0; d < x.ndim; d++)
+        if (!(mask & 1u << d))
+            y.dim[y.ndim++] = x.dim[d];
+        else if (keepdim)
+            y.dim[y.ndim++] = 1;
+    return y;
+}
+
+static pleat_status reduce_infer(const pleat_call *call, pleat_spec *out)
+{
+    const reduce_params *p = call->params;
+    const pleat_spec *x = &call->in_spec[0];
+    unsigned mask;
+    const pleat_status status = pleat_dims_mask(p->dims, x->shape.ndim, &mask);
+    if (status != PLEAT_OK)
+        return status;
+    out[0].dtype = x->dtype;
+    out[0].shape = reduced_shape(x->shape, mask, p->keepdim);
+    return PLEAT_OK;
+}
+
+static pleat_status reduce_forward(pleat_call *call, bool mean)
+{
+    const reduce_params *p = call->params;
+    unsigned mask;
+    pleat_dims_mask(p->dims, call->in_spec[0].shape.ndim, &mask);
+    return reduce(&pleat_kernels_get()->reduce->sum, call->in[0], mask, mean, call->out[0]);
+}
+
+static pleat_status sum_forward(pleat_call *call)
+{
+    return reduce_forward(call, false);
+}
+
+static pleat_status mean_forward(pleat_call *call)
+{
+    return reduce_forward(call, true);
+}
+
+static pleat_status sum_backward(pleat_call *call)
+{
+    const reduce_params *p = call->params;
+    const pleat_shape x = call->in_spec[0].shape;
+    unsigned mask;
+    pleat_dims_mask(p->dims, x.ndim, &mask);
+    pleat_tensor *g = call->grad_out[0];
+    if (!p->keepdim)
+        g = pleat_reshape(g, reduced_shape(x, mask, true));
+    call->grad_in[0] = pleat_expand(g, x);
+    return PLEAT_OK;
+}
+
+static pleat_status mean_backward(pleat_call *call)
+{
+    const int64_t n = pleat_shape_numel(call->in_spec[0].shape), outputs = pleat_shape_numel(call->out_spec[0].shape);
+    if (n == 0)
+        return PLEAT_OK;
+    pleat_call scaled = *call;
+    pleat_tensor *g = pleat_mul_scalar(call->grad_out[0], (double)outputs / (double)n);
+    scaled.grad_out = &g;
+    return sum_backward(&scaled);
+}
+
+#define REDUCE(op)                                                                                                     \
+    .name = #op, .inputs = 1, .outputs = 1, .strided = PLEAT_IN(0), .params_size = sizeof(reduce_params),              \
+    .infer = reduce_infer, .forward = op##_forward, .backward = op##_backward
+
+const pleat_op pleat_op_sum = { REDUCE(sum), .dtypes = { PLEAT_DTYPES(PLEAT_F32, PLEAT_F64, PLEAT_I64) } };
+const pleat_op pleat_op_mean = { REDUCE(mean) };
+
+pleat_tensor *pleat_sum(pleat_tensor *x)
+{
+    return pleat_sum_dims(x, PLEAT_DIMS(), false);
+}
+
+pleat_tensor *pleat_mean(pleat_tensor *x)
+{
+    return pleat_mean_dims(x, PLEAT_DIMS(), false);
+}
+
+pleat_tensor *pleat_sum_dims(pleat_tensor *x, pleat_dims dims, bool keepdim)
+{
+    return pleat_apply(&pleat_op_sum, &x, 1, &(reduce_params){ dims, keepdim });
+}
+
+pleat_tensor *pleat_mean_dims(pleat_tensor *x, pleat_dims dims, bool keepdim)
+{
+    return pleat_apply(&pleat_op_mean, &x, 1, &(reduce_params){ dims, keepdim });
+}
+
+/* ---- sum_to ---- */
+
+static pleat_status sum_to_infer(const pleat_call *call, pleat_spec *out)
+{
+    const pleat_shape x = call->in_spec[0].shape, y = *(const pleat_shape *)call->params;
+    pleat_shape both;
+    out[0].dtype = call->in_spec[0].dtype;
+    out[0].shape = y;
+    if (pleat_shape_check(y) != PLEAT_OK || pleat_broadcast(x, y, &both) != PLEAT_OK)
+        return pleat_pending();
+    if (!pleat_shape_equal(both, x))
+        return pleat_fail(PLEAT_ESHAPE, "shape %s does not broadcast to %s", pleat_shape_text(y).text,
+                          pleat_shape_text(x).text);
+    return PLEAT_OK;
+}
+
+static pleat_status sum_to_forward(pleat_call *call)
+{
+    const pleat_shape x = call->in_spec[0].shape, y = call->out_spec[0].shape;
+    unsigned mask = 0;
+    for (int d = 0; d < x.ndim; d++) {
+        const int k = d - (x.ndim - y.ndim);
+        if (k < 0 || (y.dim[k] == 1 && x.dim[d] != 1))
+            mask |= 1u << d;
+    }
+    return reduce(&pleat_kernels_get()->reduce->sum, call->in[0], mask, false, call->out[0]);
+}
+
+static pleat_status sum_to_backward(pleat_call *call)
+{
+    call->grad_in[0] = pleat_expand(call->grad_out[0], call->in_spec[0].shape);
+    return PLEAT_OK;
+}
+
+const pleat_op pleat_op_sum_to = {
+    .name = "sum_to",
+    .inputs = 1,
+    .outputs = 1,
+    .strided = PLEAT_IN(0),
+    .dtypes = { PLEAT_DTYPES(PLEAT_F32, PLEAT_F64, PLEAT_I64) },
+    .params_size = sizeof(pleat_shape),
+    .infer = sum_to_infer,
+    .forward = sum_to_forward,
+    .backward = sum_to_backward,
+};
+
+pleat_tensor *pleat_sum_to(pleat_tensor *x, pleat_shape shape)
+{
+    if (x && pleat_pending() == PLEAT_OK && pleat_shape_equal(x->shape, shape))
+        return x;
+    return pleat_apply(&pleat_op_sum_to, &x, 1, &shape);
+}
