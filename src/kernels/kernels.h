@@ -22,6 +22,8 @@ typedef struct {
     const struct pleat_pool_kernels *pool;
     const struct pleat_norm_kernels *norm;
     const struct pleat_reduce_kernels *reduce;
+    const struct pleat_window_kernels *window;
+    const struct pleat_conv_kernels *conv;
 } pleat_kernels;
 
 /* The table for this machine, or the one that PLEAT_ISA names, where the machine can run it. */

@@ -3,7 +3,7 @@
  *
  *   T, V, VL    the element, a vector of the instruction set's width, the number of its elements
  *   FN(name)    name_f32 or name_f64
- *   FN(load), FN(store), FN(transpose)
+ *   FN(load), FN(store), FN(copy_row), FN(total), FN(transpose)
  *
  * Plain GCC vector extensions, which Clang shares. */
 #ifndef PLEAT_KERNELS_SIMD_H
@@ -80,6 +80,19 @@ PLEAT_INLINE V FN(load)(const T *from)
 PLEAT_INLINE void FN(store)(T *to, V v)
 {
     *(PLEAT_ANYWHERE *)to = v;
+}
+
+/* n elements that are step apart, one after another. Rows of images are short: whole vectors, the last of which may
+ * overlap the one before, beat a call of memcpy. */
+PLEAT_INLINE void FN(copy_row)(T *to, const T *from, int64_t step, int64_t n)
+{
+    if (step == 1 && n >= VL) {
+        for (int64_t i = 0; i < n - VL; i += VL)
+            FN(store)(to + i, FN(load)(from + i));
+        FN(store)(to + n - VL, FN(load)(from + n - VL));
+    } else
+        for (int64_t i = 0; i < n; i++)
+            to[i] = from[i * step];
 }
 
 /* The sum of the elements, in an order that is fixed: halves are added until one is left. */

@@ -1,4 +1,5 @@
 /* One instruction set's table: every family's kernels, gathered. */
+#include "kernels/conv.h"
 #include "kernels/copy.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
@@ -7,6 +8,7 @@
 #include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
+#include "kernels/window.h"
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -21,4 +23,6 @@ const pleat_kernels PLEAT_K(kernels) = {
     .pool = &PLEAT_K(pool_kernels),
     .norm = &PLEAT_K(norm_kernels),
     .reduce = &PLEAT_K(reduce_kernels),
+    .window = &PLEAT_K(window_kernels),
+    .conv = &PLEAT_K(conv_kernels),
 };

@@ -1,46 +1,12 @@
-/* Matrix products against naive loops. The operands are small integers, so that every sum is exact in either dtype and
- * the results must be equal, whatever the order. */
+/* Matrix products against naive loops. */
+#include "naive.h"
+
 #include "kernels/kernels.h"
 #include "ops/gemm.h"
 
 #include <pleat/error.h>
 #include <pleat/memory.h>
 #include <pleat/parallel.h>
-
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
-
-static uint64_t state = 1;
-
-static int64_t random_below(int64_t n)
-{
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (int64_t)(state >> 33) % n;
-}
-
-static size_t size_of(pleat_dtype dtype)
-{
-    return dtype == PLEAT_F32 ? 4 : 8;
-}
-
-static double get(pleat_dtype dtype, const void *array, int64_t i)
-{
-    return dtype == PLEAT_F32 ? (double)((const float *)array)[i] : ((const double *)array)[i];
-}
-
-static void *fresh(pleat_dtype dtype, int64_t n)
-{
-    void *array = malloc((size_t)n * size_of(dtype) + 1);
-    for (int64_t i = 0; i < n; i++) {
-        const double v = (double)(random_below(9) - 4);
-        if (dtype == PLEAT_F32)
-            ((float *)array)[i] = (float)v;
-        else
-            ((double *)array)[i] = v;
-    }
-    return array;
-}
 
 /* How an operand of rows x columns lies in memory. */
 typedef enum { ROWS, COLUMNS, WIDE_ROWS, WIDE_COLUMNS, SCATTERED, LAYOUTS } layout;
@@ -84,7 +50,7 @@ static void check(sample s)
     void *row_bias = fresh(s.dtype, s.m), *col_bias = fresh(s.dtype, s.n);
     w.a = a, w.b = b, w.row_bias = s.row_bias ? row_bias : NULL, w.col_bias = s.col_bias ? col_bias : NULL;
 
-    const size_t bytes = (size_t)(c_size * count) * size_of(s.dtype);
+    const size_t bytes = (size_t)(c_size * count) * pleat_dtype_size(s.dtype);
     void *result = malloc(bytes + 1);
     memcpy(result, c, bytes);
     w.c = result;
@@ -105,8 +71,8 @@ static void check(sample s)
                            get(s.dtype, b, y * w.b_batch[0] + x * w.b_batch[1] + k * w.b_row + j * w.b_col);
                 if (get(s.dtype, result, at) != sum)
                     ck_abort_msg("%s m %d n %d k %d, matrix %d, layouts %d %d %d: C[%d, %d] is %g, not %g",
-                                 s.dtype == PLEAT_F32 ? "float32" : "float64", (int)s.m, (int)s.n, (int)s.k, (int)g,
-                                 s.a, s.b, s.c, (int)i, (int)j, get(s.dtype, result, at), sum);
+                                 pleat_dtype_name(s.dtype), (int)s.m, (int)s.n, (int)s.k, (int)g, s.a, s.b, s.c, (int)i,
+                                 (int)j, get(s.dtype, result, at), sum);
                 touched[at] = 1;
             }
     }
@@ -376,9 +342,5 @@ int main(void)
     tcase_add_test(tests, same_bits_on_any_number_of_threads);
     tcase_add_test(tests, no_memory);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -1,0 +1,89 @@
+/* conv.c's functions for one float type. */
+
+/* A tap in consecutive windows, from (n, y, x) on: base is the tap's plane in image 0, (row, column) what it reads for
+ * window (0, 0). */
+static void FN(patch_run)(const pleat_patches *p, const T *base, int64_t row, int64_t column, int64_t n, int64_t y,
+                          int64_t x, int64_t count, T *to)
+{
+    const int64_t step = p->step.w;
+    while (count > 0) {
+        const int64_t left = p->windows.w - x, run = left < count ? left : count;
+        const int64_t r = y * p->step.h + row, s = x * step + column;
+        pleat_span in = { 0, run };
+        if (r < 0 || r >= p->size.h)
+            in.end = 0;
+        else if (s < 0 || s + (run - 1) * step >= p->size.w)
+            in = pleat_inside(run, step, s, p->size.w);
+        for (int64_t i = 0; i < in.begin; i++)
+            to[i] = 0;
+        if (in.begin < in.end)
+            FN(copy_row)
+            (to + in.begin, base + n * p->image + r * p->size.w + s + in.begin * step, step, in.end - in.begin);
+        for (int64_t i = in.end; i < run; i++)
+            to[i] = 0;
+        to += run;
+        count -= run;
+        x = 0;
+        if (++y == p->windows.h) {
+            y = 0;
+            n++;
+        }
+    }
+}
+
+static void FN(pack_windows)(const pleat_operand *o, int64_t first, int64_t lanes, int64_t k, int64_t depth,
+                             int64_t width, void *panel)
+{
+    if (!depth)
+        return;
+    const pleat_patches *p = o->source;
+    const int64_t x = first % p->windows.w, y = first / p->windows.w % p->windows.h,
+                  n = first / p->windows.w / p->windows.h;
+    int64_t j = k % p->taps.w, i = k / p->taps.w % p->taps.h, c = k / p->taps.w / p->taps.h;
+    T *to = panel;
+    for (int64_t step = 0; step < depth; step++, to += width) {
+        FN(patch_run)
+        (p, (const T *)o->base + c * p->channel, i * p->tap_step.h + p->origin.h, j * p->tap_step.w + p->origin.w, n, y,
+         x, lanes, to);
+        for (int64_t l = lanes; l < width; l++)
+            to[l] = 0;
+        if (++j == p->taps.w) {
+            j = 0;
+            if (++i == p->taps.h) {
+                i = 0;
+                c++;
+            }
+        }
+    }
+}
+
+/* VL taps by RUN windows are read at once, and turned in blocks of VL x VL. */
+static void FN(pack_taps)(const pleat_operand *o, int64_t first, int64_t lanes, int64_t k, int64_t depth, int64_t width,
+                          void *panel)
+{
+    enum { RUN = 64 };
+    const pleat_patches *p = o->source;
+    T rows[VL * RUN];
+    for (int64_t l = 0; l < width; l += VL)
+        for (int64_t done = 0; done < depth; done += RUN) {
+            const int64_t window = k + done, run = depth - done < RUN ? depth - done : RUN;
+            const int64_t x = window % p->windows.w, y = window / p->windows.w % p->windows.h;
+            for (int64_t t = 0; t < VL; t++) {
+                const int64_t tap = first + l + t, j = tap % p->taps.w, i = tap / p->taps.w % p->taps.h;
+                if (l + t < lanes)
+                    FN(patch_run)
+                    (p, (const T *)o->base + tap / p->taps.w / p->taps.h * p->channel, i * p->tap_step.h + p->origin.h,
+                     j * p->tap_step.w + p->origin.w, window / p->windows.w / p->windows.h, y, x, run, rows + t * RUN);
+                else
+                    memset(rows + t * RUN, 0, RUN * sizeof(T));
+            }
+            for (int64_t step = 0; step < run; step += VL) {
+                V block[VL];
+                for (int t = 0; t < VL; t++)
+                    block[t] = FN(load)(rows + t * RUN + step);
+                FN(transpose)(block);
+                for (int s = 0; s < VL && step + s < run; s++)
+                    FN(store)((T *)panel + (done + step + s) * width + l, block[s]);
+            }
+        }
+}

@@ -1,0 +1,156 @@
+/* The general entry of the convolution engine, which takes any shape: matrix products whose patches are packed straight
+ * from the image, a group each.
+ *
+ *   forward     y (O x N OH OW)       = w (O x C KH KW)        patches of x (C KH KW x N OH OW)
+ *   by weight   dw (O x C KH KW)      = dy (O x N OH OW)       patches of x, turned
+ *   by data     dx (C x N H' W')      = w (C x O KH' KW')      patches of dy, for each phase
+ *
+ * By data with a stride: a pixel in row r is read by tap i of window p where r = p SH + i DH - PH. So all pixels with
+ * one remainder of r / SH meet the same taps, every SH/gcd(SH, DH)-th, and walking such pixels in steps of SH moves p
+ * in steps of one. A pair of remainders is a phase: a convolution of dy of stride 1 with its own taps, turned round,
+ * whose results lie a stride apart in dx. The phases share out the multiplications; no zero is multiplied and nothing
+ * is scattered. */
+#include "ops/conv_core.h"
+
+#include "kernels/conv.h"
+#include "ops/gemm.h"
+
+static int64_t min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+pleat_status pleat_conv_forward(const pleat_conv_shape *s, const void *x, const void *weight, const void *bias, void *y)
+{
+    const pleat_kernels *kernels = pleat_kernels_get();
+    const int64_t c = s->c / s->groups, o = s->o / s->groups, taps = c * s->kernel.h * s->kernel.w;
+    const int64_t plane = s->image.h * s->image.w, pixels = s->out.h * s->out.w;
+    const pleat_patches patches = {
+        .size = s->image,
+        .windows = s->out,
+        .step = s->stride,
+        .origin = { -s->padding.h, -s->padding.w },
+        .taps = s->kernel,
+        .tap_step = s->dilation,
+        .channel = plane,
+        .image = s->c * plane,
+    };
+    const pleat_product product = {
+        .dtype = s->dtype,
+        .m = o,
+        .n = s->n * pixels,
+        .k = taps,
+        .a = { kernels->gemm->pack_matrix[s->dtype], weight, .lane = taps, .step = { 0, 0, 1 }, .size = { 1, taps } },
+        .b = { kernels->conv->pack_windows[s->dtype], x, .source = &patches },
+        .c = { y, pixels, 1, s->out.w, s->o * pixels, s->out.w, s->out.h },
+        .row_bias = bias,
+    };
+    const pleat_product_grid groups = {
+        .dims = 1, .size = { s->groups }, .a = { o * taps }, .b = { c * plane }, .c = { o * pixels }, .row_bias = { o }
+    };
+    return pleat_products(&product, &groups);
+}
+
+/* Along one dimension, the pixels with one remainder: how many, and the taps that meet them. */
+typedef struct {
+    int64_t pixels;
+    int64_t first, step, taps; /* taps first, first + step, ... */
+    int64_t origin,
+        tap_step; /* the window in which the first tap meets the first pixel, and how the next taps' go on */
+} phase;
+
+static phase phase_of(int64_t remainder, int64_t size, int64_t stride, int64_t kernel, int64_t dilation,
+                      int64_t padding)
+{
+    int64_t a = stride, b = dilation % stride;
+    while (b) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    phase f = { .pixels = (size - remainder - 1) / stride + 1, .step = stride / a, .tap_step = -(dilation / a) };
+    while (f.first < min(f.step, kernel) && (remainder + padding - f.first * dilation) % stride)
+        f.first++;
+    if (f.first < min(f.step, kernel)) {
+        f.taps = (kernel - f.first - 1) / f.step + 1;
+        f.origin = (remainder + padding - f.first * dilation) / stride;
+    }
+    return f;
+}
+
+pleat_status pleat_conv_by_data(const pleat_conv_shape *s, const void *dy, const void *weight, const void *bias,
+                                void *dx)
+{
+    const pleat_kernels *kernels = pleat_kernels_get();
+    const int64_t c = s->c / s->groups, o = s->o / s->groups, taps = s->kernel.h * s->kernel.w;
+    const int64_t plane = s->image.h * s->image.w, pixels = s->out.h * s->out.w, size = s->dtype == PLEAT_F64 ? 8 : 4;
+    const pleat_product_grid groups = { .dims = 1,
+                                        .size = { s->groups },
+                                        .a = { o * c * taps },
+                                        .b = { o * pixels },
+                                        .c = { c * plane },
+                                        .row_bias = { c } };
+    for (int64_t i = 0; i < min(s->stride.h, s->image.h); i++)
+        for (int64_t j = 0; j < min(s->stride.w, s->image.w); j++) {
+            const phase h = phase_of(i, s->image.h, s->stride.h, s->kernel.h, s->dilation.h, s->padding.h);
+            const phase w = phase_of(j, s->image.w, s->stride.w, s->kernel.w, s->dilation.w, s->padding.w);
+            const pleat_patches patches = {
+                .size = s->out,
+                .windows = { h.pixels, w.pixels },
+                .step = { 1, 1 },
+                .origin = { h.origin, w.origin },
+                .taps = { h.taps, w.taps },
+                .tap_step = { h.tap_step, w.tap_step },
+                .channel = pixels,
+                .image = s->o * pixels,
+            };
+            const pleat_product product = {
+                .dtype = s->dtype,
+                .m = c,
+                .n = s->n * h.pixels * w.pixels,
+                .k = o * h.taps * w.taps,
+                .a = { kernels->gemm->pack_matrix[s->dtype],
+                       (const char *)weight + (h.first * s->kernel.w + w.first) * size, .lane = taps,
+                       .step = { c * taps, h.step * s->kernel.w, w.step }, .size = { h.taps, w.taps } },
+                .b = { kernels->conv->pack_windows[s->dtype], dy, .source = &patches },
+                .c = { (char *)dx + (i * s->image.w + j) * size, plane, s->stride.w, s->stride.h * s->image.w,
+                       s->c * plane, w.pixels, h.pixels },
+                .row_bias = bias,
+            };
+            const pleat_status status = pleat_products(&product, &groups);
+            if (status)
+                return status;
+        }
+    return PLEAT_OK;
+}
+
+pleat_status pleat_conv_by_weight(const pleat_conv_shape *s, const void *x, const void *dy, void *dw)
+{
+    const pleat_kernels *kernels = pleat_kernels_get();
+    const int64_t c = s->c / s->groups, o = s->o / s->groups, taps = c * s->kernel.h * s->kernel.w;
+    const int64_t plane = s->image.h * s->image.w, pixels = s->out.h * s->out.w;
+    const pleat_patches patches = {
+        .size = s->image,
+        .windows = s->out,
+        .step = s->stride,
+        .origin = { -s->padding.h, -s->padding.w },
+        .taps = s->kernel,
+        .tap_step = s->dilation,
+        .channel = plane,
+        .image = s->c * plane,
+    };
+    const pleat_product product = {
+        .dtype = s->dtype,
+        .m = o,
+        .n = taps,
+        .k = s->n * pixels,
+        .a = { kernels->gemm->pack_matrix[s->dtype], dy, .lane = pixels, .step = { 0, s->o * pixels, 1 },
+               .size = { s->n, pixels } },
+        .b = { kernels->conv->pack_taps[s->dtype], x, .source = &patches },
+        .c = { dw, taps, 1, .width = taps, .height = 1 },
+    };
+    const pleat_product_grid groups = {
+        .dims = 1, .size = { s->groups }, .a = { o * pixels }, .b = { c * plane }, .c = { o * taps }
+    };
+    return pleat_products(&product, &groups);
+}

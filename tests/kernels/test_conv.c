@@ -1,0 +1,289 @@
+/* The convolution engine against naive loops, and its three functions against each other:
+ * <conv(x, w), y> = <x, by data(y, w)> = <w, by weight(x, y)>. */
+#include "naive.h"
+
+#include "ops/conv_core.h"
+
+#include <pleat/error.h>
+#include <pleat/memory.h>
+#include <pleat/parallel.h>
+
+/* The sums, and what they are made of. */
+typedef struct {
+    const pleat_conv_shape *s;
+    const void *x, *w, *dy;
+    double *y, *dx, *dw;
+} sums;
+
+static void naive(sums *t)
+{
+    const pleat_conv_shape *s = t->s;
+    const int64_t c_each = s->c / s->groups, o_each = s->o / s->groups;
+    for (int64_t n = 0; n < s->n; n++)
+        for (int64_t o = 0; o < s->o; o++)
+            for (int64_t p = 0; p < s->out.h; p++)
+                for (int64_t q = 0; q < s->out.w; q++)
+                    for (int64_t c = 0; c < c_each; c++)
+                        for (int64_t i = 0; i < s->kernel.h; i++)
+                            for (int64_t j = 0; j < s->kernel.w; j++) {
+                                const int64_t row = p * s->stride.h + i * s->dilation.h - s->padding.h;
+                                const int64_t column = q * s->stride.w + j * s->dilation.w - s->padding.w;
+                                if (row < 0 || row >= s->image.h || column < 0 || column >= s->image.w)
+                                    continue;
+                                const int64_t y = ((n * s->o + o) * s->out.h + p) * s->out.w + q;
+                                const int64_t x =
+                                    ((n * s->c + o / o_each * c_each + c) * s->image.h + row) * s->image.w + column;
+                                const int64_t w = ((o * c_each + c) * s->kernel.h + i) * s->kernel.w + j;
+                                t->y[y] += get(s->dtype, t->x, x) * get(s->dtype, t->w, w);
+                                t->dx[x] += get(s->dtype, t->dy, y) * get(s->dtype, t->w, w);
+                                t->dw[w] += get(s->dtype, t->dy, y) * get(s->dtype, t->x, x);
+                            }
+}
+
+static void equal(const pleat_conv_shape *s, const char *what, const void *a, const double *b, int64_t n,
+                  const void *bias, int64_t channels)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const double want = b[i] + (bias ? get(s->dtype, bias, i / (n / s->n / channels) % channels) : 0);
+        if (get(s->dtype, a, i) != want)
+            ck_abort_msg("%s: %s n %d c %d o %d groups %d image %dx%d out %dx%d kernel %dx%d stride %dx%d padding "
+                         "%dx%d dilation %dx%d: "
+                         "element %d is %g, not %g",
+                         what, pleat_dtype_name(s->dtype), (int)s->n, (int)s->c, (int)s->o, (int)s->groups,
+                         (int)s->image.h, (int)s->image.w, (int)s->out.h, (int)s->out.w, (int)s->kernel.h,
+                         (int)s->kernel.w, (int)s->stride.h, (int)s->stride.w, (int)s->padding.h, (int)s->padding.w,
+                         (int)s->dilation.h, (int)s->dilation.w, (int)i, get(s->dtype, a, i), want);
+    }
+}
+
+static void check(const pleat_conv_shape *s)
+{
+    const int64_t xs = s->n * s->c * s->image.h * s->image.w, ys = s->n * s->o * s->out.h * s->out.w;
+    const int64_t ws = s->o * (s->c / s->groups) * s->kernel.h * s->kernel.w;
+    void *x = fresh(s->dtype, xs), *y = fresh(s->dtype, ys), *w = fresh(s->dtype, ws);
+    void *rx = fresh(s->dtype, xs), *ry = fresh(s->dtype, ys), *rw = fresh(s->dtype, ws);
+    void *x_bias = fresh(s->dtype, s->c), *y_bias = fresh(s->dtype, s->o);
+    sums t = { s,
+               x,
+               w,
+               y,
+               calloc((size_t)ys + 1, sizeof(double)),
+               calloc((size_t)xs + 1, sizeof(double)),
+               calloc((size_t)ws + 1, sizeof(double)) };
+    naive(&t);
+
+    ck_assert_int_eq(pleat_conv_forward(s, x, w, y_bias, ry), PLEAT_OK);
+    equal(s, "forward", ry, t.y, ys, y_bias, s->o);
+    ck_assert_int_eq(pleat_conv_by_data(s, y, w, x_bias, rx), PLEAT_OK);
+    equal(s, "by data", rx, t.dx, xs, x_bias, s->c);
+    ck_assert_int_eq(pleat_conv_by_weight(s, x, y, rw), PLEAT_OK);
+    equal(s, "by weight", rw, t.dw, ws, NULL, 1);
+
+    ck_assert_int_eq(pleat_conv_forward(s, x, w, NULL, ry), PLEAT_OK);
+    ck_assert_int_eq(pleat_conv_by_data(s, y, w, NULL, rx), PLEAT_OK);
+    const double product = dot(s->dtype, ry, y, ys);
+    ck_assert(dot(s->dtype, rx, x, xs) == product);
+    ck_assert(dot(s->dtype, rw, w, ws) == product);
+    free(x), free(y), free(w), free(rx), free(ry), free(rw), free(x_bias), free(y_bias), free(t.y), free(t.dx),
+        free(t.dw);
+}
+
+/* out is conv2d's; extra rows and columns of the image that no window reaches come by themselves where stride > 1. */
+static pleat_conv_shape shape_of(int64_t n, int64_t c, int64_t o, int64_t groups, pleat_hw image, pleat_hw kernel,
+                                 pleat_hw stride, pleat_hw padding, pleat_hw dilation)
+{
+    pleat_conv_shape s = { .dtype = PLEAT_F32,
+                           .n = n,
+                           .c = c,
+                           .o = o,
+                           .groups = groups,
+                           .image = image,
+                           .kernel = kernel,
+                           .stride = stride,
+                           .padding = padding,
+                           .dilation = dilation };
+    const int64_t h = image.h + 2 * padding.h - dilation.h * (kernel.h - 1) - 1,
+                  w = image.w + 2 * padding.w - dilation.w * (kernel.w - 1) - 1;
+    s.out = (pleat_hw){ h < 0 ? 0 : h / stride.h + 1, w < 0 ? 0 : w / stride.w + 1 };
+    return s;
+}
+
+static void check_both(pleat_conv_shape s)
+{
+    s.dtype = PLEAT_F32;
+    check(&s);
+    s.dtype = PLEAT_F64;
+    check(&s);
+}
+
+static pleat_hw pair(int64_t from, int64_t n)
+{
+    const int64_t h = from + random_below(n);
+    return (pleat_hw){ h, from + random_below(n) };
+}
+
+START_TEST(any_shape)
+{
+    for (int turn = 0; turn < 400; turn++) {
+        const int64_t groups = turn % 3 ? 1 : 1 + random_below(3);
+        check_both(shape_of(1 + random_below(3), groups * (1 + random_below(5)),
+                            groups * (1 + random_below(turn % 5 ? 6 : 40)), groups, pair(1, turn % 4 ? 9 : 20),
+                            pair(1, 4), pair(1, 4), pair(0, 4), pair(1, 3)));
+    }
+}
+END_TEST
+
+/* The shapes of small networks, whose channels and rows fill whole tiles and leave odd ones. */
+START_TEST(usual_shapes)
+{
+    static const int64_t widths[] = { 5, 7, 8, 14, 16, 28, 33 };
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        const pleat_hw image = { 6, widths[i] };
+        check_both(shape_of(2, 3, 34, 1, image, (pleat_hw){ 3, 3 }, (pleat_hw){ 1, 1 }, (pleat_hw){ 1, 1 },
+                            (pleat_hw){ 1, 1 }));
+        check_both(shape_of(2, 17, 16, 1, image, (pleat_hw){ 3, 3 }, (pleat_hw){ 2, 2 }, (pleat_hw){ 1, 1 },
+                            (pleat_hw){ 1, 1 }));
+        check_both(shape_of(1, 18, 64, 2, image, (pleat_hw){ 1, 1 }, (pleat_hw){ 1, 1 }, (pleat_hw){ 0, 0 },
+                            (pleat_hw){ 1, 1 }));
+        check_both(shape_of(1, 6, 16, 1, image, (pleat_hw){ 5, 5 }, (pleat_hw){ 1, 1 }, (pleat_hw){ 2, 2 },
+                            (pleat_hw){ 1, 1 }));
+        check_both(shape_of(2, 8, 8, 8, image, (pleat_hw){ 3, 3 }, (pleat_hw){ 1, 1 }, (pleat_hw){ 1, 1 },
+                            (pleat_hw){ 1, 1 }));
+        check_both(shape_of(2, 8, 16, 8, image, (pleat_hw){ 3, 3 }, (pleat_hw){ 2, 1 }, (pleat_hw){ 2, 1 },
+                            (pleat_hw){ 2, 1 }));
+    }
+}
+END_TEST
+
+/* More than one block of K, and sums over images in slices. */
+START_TEST(long_sums)
+{
+    check_both(shape_of(2, 70, 20, 1, (pleat_hw){ 6, 6 }, (pleat_hw){ 3, 3 }, (pleat_hw){ 1, 1 }, (pleat_hw){ 1, 1 },
+                        (pleat_hw){ 1, 1 }));
+    check_both(shape_of(20, 20, 20, 1, (pleat_hw){ 14, 14 }, (pleat_hw){ 3, 3 }, (pleat_hw){ 1, 1 }, (pleat_hw){ 1, 1 },
+                        (pleat_hw){ 1, 1 }));
+}
+END_TEST
+
+/* conv_transpose2d's output_padding: the image has more rows than conv2d's formula leads back to. Also windows that lie
+ * off the image altogether, and kernels larger than it. */
+START_TEST(images_of_any_size)
+{
+    for (int turn = 0; turn < 150; turn++) {
+        pleat_conv_shape s = shape_of(2, 2, 3, 1, pair(1, 8), pair(1, 4), pair(1, 4), pair(0, 3), pair(1, 3));
+        s.out = pair(1, 6);
+        check_both(s);
+    }
+}
+END_TEST
+
+START_TEST(nothing_to_sum)
+{
+    const pleat_hw one = { 1, 1 }, none = { 0, 0 }, three = { 3, 3 }, image = { 5, 5 };
+    check_both(shape_of(0, 2, 3, 1, image, three, one, one, one));
+    check_both(shape_of(2, 0, 3, 1, image, three, one, one, one));
+    check_both(shape_of(2, 3, 0, 1, image, three, one, one, one));
+    check_both(shape_of(2, 3, 4, 1, (pleat_hw){ 0, 0 }, three, one, (pleat_hw){ 2, 2 }, one));
+    check_both(shape_of(2, 3, 4, 1, (pleat_hw){ 2, 2 }, three, one, none, one));
+}
+END_TEST
+
+START_TEST(far_padding)
+{
+    const int64_t far = (int64_t)1 << 60;
+    pleat_conv_shape s = shape_of(1, 2, 3, 1, (pleat_hw){ 4, 4 }, (pleat_hw){ 2, 2 }, (pleat_hw){ 1, 1 },
+                                  (pleat_hw){ 0, 0 }, (pleat_hw){ 1, 1 });
+    s.padding.w = far;
+    check_both(s);
+    s.stride.w = far;
+    check_both(s);
+    s.dilation.w = far;
+    check_both(s);
+}
+END_TEST
+
+START_TEST(same_bits_on_any_number_of_threads)
+{
+    const pleat_hw one = { 1, 1 }, two = { 2, 2 }, three = { 3, 3 }, image = { 13, 14 };
+    const pleat_conv_shape shapes[] = {
+        shape_of(3, 5, 33, 1, image, three, one, one, one),
+        shape_of(3, 33, 16, 1, image, three, two, one, one),
+        shape_of(3, 8, 8, 8, image, three, one, one, one),
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const pleat_conv_shape *s = &shapes[i];
+        const int64_t sizes[] = { s->n * s->o * s->out.h * s->out.w, s->n * s->c * s->image.h * s->image.w,
+                                  s->o * s->c / s->groups * s->kernel.h * s->kernel.w };
+        float *y = fresh(PLEAT_F32, sizes[0]), *x = fresh(PLEAT_F32, sizes[1]), *w = fresh(PLEAT_F32, sizes[2]);
+        for (int64_t k = 0; k < sizes[2]; k++)
+            w[k] = (float)random_below(1000) / 997;
+        for (int64_t k = 0; k < sizes[1]; k++)
+            x[k] = (float)random_below(1000) / 991;
+        void *results[4][3];
+        for (int threads = 1; threads < 4; threads++) {
+            for (int r = 0; r < 3; r++)
+                results[threads][r] = malloc((size_t)sizes[r] * sizeof(float));
+            ck_assert_int_eq(pleat_set_threads(threads), PLEAT_OK);
+            pleat_parallel_limit_grain(1);
+            ck_assert_int_eq(pleat_conv_forward(s, x, w, NULL, results[threads][0]), PLEAT_OK);
+            ck_assert_int_eq(pleat_conv_by_data(s, y, w, NULL, results[threads][1]), PLEAT_OK);
+            ck_assert_int_eq(pleat_conv_by_weight(s, x, y, results[threads][2]), PLEAT_OK);
+            pleat_parallel_limit_grain(0);
+            for (int r = 0; r < 3; r++)
+                ck_assert(!memcmp(results[1][r], results[threads][r], (size_t)sizes[r] * sizeof(float)));
+        }
+        for (int threads = 1; threads < 4; threads++)
+            for (int r = 0; r < 3; r++)
+                free(results[threads][r]);
+        free(x), free(y), free(w);
+    }
+    pleat_set_threads(0);
+}
+END_TEST
+
+START_TEST(no_memory)
+{
+    const pleat_hw one = { 1, 1 }, two = { 2, 2 }, three = { 3, 3 }, image = { 14, 14 };
+    const pleat_conv_shape shapes[] = {
+        shape_of(20, 20, 32, 1, image, three, one, one, one),
+        shape_of(2, 20, 32, 1, image, three, two, one, one),
+        shape_of(2, 8, 8, 8, image, three, one, one, one),
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const pleat_conv_shape *s = &shapes[i];
+        float *y = fresh(PLEAT_F32, s->n * s->o * s->out.h * s->out.w),
+              *x = fresh(PLEAT_F32, s->n * s->c * s->image.h * s->image.w), *w = fresh(PLEAT_F32, s->o * s->c * 9);
+        for (int which = 0; which < 3; which++) {
+            pleat_status status = PLEAT_ENOMEM;
+            for (int n = 1; status; n++) {
+                pleat_memory_fail_after(n);
+                status = which == 0   ? pleat_conv_forward(s, x, w, NULL, y)
+                         : which == 1 ? pleat_conv_by_data(s, y, w, NULL, x)
+                                      : pleat_conv_by_weight(s, x, y, w);
+                ck_assert(status == PLEAT_OK || status == PLEAT_ENOMEM);
+                ck_assert_int_eq(pleat_memory_stats().live_bytes, 0);
+                pleat_error_clear();
+            }
+        }
+        pleat_memory_fail_after(0);
+        free(x), free(y), free(w);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("conv");
+    TCase *tests = tcase_create("conv");
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, any_shape);
+    tcase_add_test(tests, usual_shapes);
+    tcase_add_test(tests, long_sums);
+    tcase_add_test(tests, images_of_any_size);
+    tcase_add_test(tests, nothing_to_sum);
+    tcase_add_test(tests, far_padding);
+    tcase_add_test(tests, same_bits_on_any_number_of_threads);
+    tcase_add_test(tests, no_memory);
+    suite_add_tcase(suite, tests);
+    return run_suite(suite);
+}
