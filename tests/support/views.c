@@ -1,0 +1,49 @@
+#include "support/views.h"
+
+#include <string.h>
+
+pleat_tensor *random_view(pleat_shape shape, pleat_dtype dtype, int kind)
+{
+    pleat_shape base = shape;
+    pleat_dims reverse = { .count = shape.ndim };
+    for (int d = 0; d < shape.ndim; d++)
+        reverse.dim[d] = shape.ndim - 1 - d;
+    switch (kind) {
+    case 1:
+        for (int d = 0; d < shape.ndim; d++)
+            base.dim[d] = shape.dim[shape.ndim - 1 - d];
+        return shape.ndim ? pleat_permute(pleat_randn(base, dtype), reverse) : pleat_randn(base, dtype);
+    case 2:
+    case 3:
+        for (int d = 0; d < shape.ndim; d++)
+            base.dim[d] = 2 * shape.dim[d] + 1;
+        pleat_tensor *t = pleat_randn(base, dtype);
+        for (int d = 0; d < shape.ndim; d++)
+            t = kind == 2 ? pleat_narrow(t, d, 1, shape.dim[d]) : pleat_slice(t, d, 1, 2 * shape.dim[d] + 1, 2);
+        return t;
+    case 4:
+        for (int d = 0; d < shape.ndim; d += 2)
+            base.dim[d] = shape.dim[d] > 0 ? 1 : 0;
+        return pleat_expand(pleat_randn(base, dtype), shape);
+    default:
+        return pleat_randn(base, dtype);
+    }
+}
+
+double element(const pleat_tensor *t, pleat_shape shape, int64_t i)
+{
+    int64_t index[PLEAT_MAX_DIMS] = { 0 };
+    const int missing = shape.ndim - pleat_ndim(t);
+    for (int d = shape.ndim - 1; d >= 0; d--) {
+        if (d >= missing && pleat_size(t, d - missing) != 1)
+            index[d - missing] = i % shape.dim[d];
+        i /= shape.dim[d];
+    }
+    return pleat_at(t, index);
+}
+
+bool same_bits(const pleat_tensor *a, const pleat_tensor *b)
+{
+    return pleat_shape_equal(pleat_shape_of(a), pleat_shape_of(b)) && pleat_dtype_of(a) == pleat_dtype_of(b) &&
+           memcmp(pleat_data(a), pleat_data(b), (size_t)pleat_numel(a) * pleat_dtype_size(pleat_dtype_of(a))) == 0;
+}

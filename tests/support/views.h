@@ -1,0 +1,19 @@
+/* Tensors with random strides, and elements read one at a time: what naive oracles are made of. */
+#ifndef PLEAT_TEST_VIEWS_H
+#define PLEAT_TEST_VIEWS_H
+
+#include <pleat/op.h>
+#include <pleat/pleat.h>
+
+/* Normal numbers in a view of the given shape: contiguous, transposed, cut out of something larger, every other
+ * element, or (where dimensions are 1 or the view is not to be written) repeated. kind counts them from 0. */
+enum { VIEW_KINDS = 5 };
+pleat_tensor *random_view(pleat_shape shape, pleat_dtype dtype, int kind);
+
+/* Element i, counted row-major over shape, of t broadcast to it. */
+double element(const pleat_tensor *t, pleat_shape shape, int64_t i);
+
+/* The same bits, wherever they lie. */
+bool same_bits(const pleat_tensor *a, const pleat_tensor *b);
+
+#endif
