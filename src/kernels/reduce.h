@@ -26,7 +26,7 @@ typedef struct {
     /* result[o - begin] for the outputs begin to end - 1, each from its reduced elements first to last - 1. */
     void (*partial[3])(const pleat_reduce_work *work, int64_t begin, int64_t end, int64_t first, int64_t last,
                        void *result);
-    /* y[o] = fold over b of result[b * pitch + o], divided by divisor (not int64), for o from 0 to n - 1. No block at
+    /* y[o] = fold over b of result[b * pitch + o], divided by divisor, for o from 0 to n - 1. No block at
      * all gives what folding nothing does: 0 for a sum. */
     void (*finish[3])(const void *result, int64_t blocks, int64_t pitch, int64_t n, double divisor, void *y);
 } pleat_reduction;

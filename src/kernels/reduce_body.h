@@ -29,13 +29,13 @@ INLINE void F(down)(const FROM *x, int64_t stride, int64_t n, INTO nothing, F(fo
         for (; i + LANES <= n; i += LANES)
             a[0] = fold(a[0], F(widen)(x + i));
     }
-    while (i < n) {
+    for (int k = 1; i < n; k = (k + 1) % 4) {
         INTO lane[LANES];
-        for (int64_t k = 0; k < LANES; k++, i++)
-            lane[k] = i < n ? (INTO)x[i * stride] : nothing;
+        for (int64_t l = 0; l < LANES; l++, i++)
+            lane[l] = i < n ? (INTO)x[i * stride] : nothing;
         F(into) v;
         memcpy(&v, lane, sizeof v);
-        a[1] = fold(a[1], v);
+        a[k] = fold(a[k], v);
     }
 }
 
