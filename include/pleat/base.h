@@ -35,7 +35,8 @@ typedef enum {
     PLEAT_EGRAD,  /* no history, ended or spent history, a kept tensor changed in place, a gradient check that failed */
     PLEAT_ESCOPE, /* a scope that has ended, or is another thread's */
     PLEAT_EIO,    /* a file that cannot be read or written, or does not hold what it should */
-    PLEAT_ELOOKUP /* a name that is not there */
+    PLEAT_ELOOKUP, /* a name that is not there */
+    PLEAT_ENUMERIC /* a NaN or an infinity, where anomaly mode looks for them */
 } pleat_status;
 
 /* "PLEAT_ESHAPE" and so on; never NULL. */

@@ -79,6 +79,8 @@ struct pleat_op {
     /* The gradient as a fused computation, used where the derivative is not itself recorded. May be NULL. grad_out, in
      * and out arrive contiguous, unless strided says otherwise of the inputs. Nothing it does is recorded. */
     pleat_status (*backward_kernel)(pleat_call *call);
+    /* Floating-point operations of one forward call, for the profile: reads params, in_spec and out_spec. May be NULL. */
+    double (*flops)(const pleat_call *call);
 };
 
 /* Applies op to inputs (a count of them) and params (may be NULL where params_size is 0). Returns output 0, borrowed. */

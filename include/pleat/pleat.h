@@ -5,6 +5,7 @@
 #include <pleat/autograd.h>
 #include <pleat/base.h>
 #include <pleat/data.h>
+#include <pleat/debug.h>
 #include <pleat/error.h>
 #include <pleat/gradcheck.h>
 #include <pleat/io.h>

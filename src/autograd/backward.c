@@ -15,24 +15,24 @@ static void spend(pleat_thread *t, pleat_tensor *const *output, int count)
     int64_t ahead = 0, top = -1;
     for (int k = 0; k < count; k++) {
         pleat_record *r = output[k]->serial ? pleat_tape_find(&t->tape, output[k]->serial, output[k]->call) : NULL;
-        if (r && !r->doomed) {
-            r->doomed = true;
+        if (r && !r->marked) {
+            r->marked = true;
             ahead++;
             top = output[k]->call > top ? output[k]->call : top;
         }
     }
     for (int64_t i = top; i >= 0 && ahead > 0; i--) {
         pleat_record *r = t->tape.call[i];
-        if (!r->doomed)
+        if (!r->marked)
             continue;
         ahead--;
-        r->doomed = false;
+        r->marked = false;
         pleat_record_spend(r);
         for (int k = 0; k < r->inputs; k++) {
             const pleat_source *s = &r->source[k];
             pleat_record *from = s->serial ? pleat_tape_find(&t->tape, s->serial, s->call) : NULL;
-            if (from && !from->doomed) {
-                from->doomed = true;
+            if (from && !from->marked) {
+                from->marked = true;
                 ahead++;
             }
         }

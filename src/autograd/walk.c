@@ -264,7 +264,12 @@ static pleat_status call_backward(const pleat_walk *w, pleat_record *r, pleat_te
                         .grad_in = grad_in,
                         .internal = &now };
     const uint64_t failures = pleat_failures();
-    return pleat_take(fn(&call), failures);
+    pleat_watch *watch = w->thread->watch;
+    const int64_t begun = watch ? pleat_watch_begin(watch, &call, true) : -1;
+    pleat_take(fn(&call), failures);
+    if (watch)
+        pleat_watch_end(watch, &call, true, begun, r->path);
+    return pleat_pending();
 }
 
 static pleat_status run(pleat_walk *w, pleat_record *r, pleat_slot *slot)

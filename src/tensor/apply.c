@@ -86,7 +86,14 @@ static pleat_status run(pleat_thread *thread, const pleat_op *op, pleat_tensor *
         const int32_t floor = thread->floor;
         thread->grad_mode = false;
         thread->floor = (int32_t)thread->depth;
+        pleat_watch *watch = thread->watch;
+        const int64_t begun = watch ? pleat_watch_begin(watch, &call, false) : -1;
         pleat_take(op->forward(&call), failures);
+        if (watch) {
+            char path[PLEAT_PATH];
+            pleat_frame_path(thread->frame, path, sizeof path);
+            pleat_watch_end(watch, &call, false, begun, path);
+        }
         thread->depth = thread->floor; /* scopes it left open go too */
         thread->floor = floor;
         thread->grad_mode = mode;
@@ -94,7 +101,10 @@ static pleat_status run(pleat_thread *thread, const pleat_op *op, pleat_tensor *
     pleat_temporaries_drop(thread, temporaries);
     if (pleat_pending() == PLEAT_OK && wanted && thread->grad_mode) {
         call.in = given;
-        pleat_tape_record(&thread->tape, &call);
+        char path[PLEAT_PATH];
+        if (thread->watch)
+            pleat_frame_path(thread->frame, path, sizeof path);
+        pleat_tape_record(&thread->tape, &call, thread->watch ? path : NULL);
     }
     if (pleat_pending() == PLEAT_OK)
         pleat_temporaries_reserve(thread, op->outputs);

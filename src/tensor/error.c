@@ -94,9 +94,11 @@ void pleat_error_clear(void)
 const char *pleat_status_name(pleat_status status)
 {
     static const char *const names[] = {
-        [PLEAT_OK] = "PLEAT_OK",         [PLEAT_EINVAL] = "PLEAT_EINVAL", [PLEAT_ESHAPE] = "PLEAT_ESHAPE",
-        [PLEAT_EDTYPE] = "PLEAT_EDTYPE", [PLEAT_ENOMEM] = "PLEAT_ENOMEM", [PLEAT_EGRAD] = "PLEAT_EGRAD",
-        [PLEAT_ESCOPE] = "PLEAT_ESCOPE", [PLEAT_EIO] = "PLEAT_EIO",       [PLEAT_ELOOKUP] = "PLEAT_ELOOKUP",
+        [PLEAT_OK] = "PLEAT_OK",           [PLEAT_EINVAL] = "PLEAT_EINVAL",
+        [PLEAT_ESHAPE] = "PLEAT_ESHAPE",   [PLEAT_EDTYPE] = "PLEAT_EDTYPE",
+        [PLEAT_ENOMEM] = "PLEAT_ENOMEM",   [PLEAT_EGRAD] = "PLEAT_EGRAD",
+        [PLEAT_ESCOPE] = "PLEAT_ESCOPE",   [PLEAT_EIO] = "PLEAT_EIO",
+        [PLEAT_ELOOKUP] = "PLEAT_ELOOKUP", [PLEAT_ENUMERIC] = "PLEAT_ENUMERIC",
     };
     return (unsigned)status < sizeof names / sizeof *names ? names[status] : "unknown status";
 }

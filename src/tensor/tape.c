@@ -98,15 +98,15 @@ static unsigned wanted_keeps(const pleat_call *call, bool *all_in)
     return keeps;
 }
 
-pleat_status pleat_tape_record(pleat_tape *tape, const pleat_call *call)
+pleat_status pleat_tape_record(pleat_tape *tape, const pleat_call *call, const char *path)
 {
     const int n = call->inputs, m = call->outputs;
-    const size_t params = (call->op->params_size + 15) & ~(size_t)15;
+    const size_t params = (call->op->params_size + 15) & ~(size_t)15, path_size = path ? strlen(path) + 1 : 0;
     const pleat_tape_mark before = pleat_tape_now(tape);
     if (pleat_grow(&tape->call, &tape->capacity, tape->length + 1, sizeof *tape->call) != PLEAT_OK)
         return PLEAT_ENOMEM;
     char *p = arena_alloc(&tape->arena, sizeof(pleat_record) + params + (size_t)n * sizeof(pleat_source) +
-                                            (size_t)(n + m) * (sizeof(pleat_kept) + sizeof(pleat_spec)));
+                                            (size_t)(n + m) * (sizeof(pleat_kept) + sizeof(pleat_spec)) + path_size);
     if (!p) {
         arena_drop(&tape->arena, before.block, before.used);
         return PLEAT_ENOMEM;
@@ -126,6 +126,8 @@ pleat_status pleat_tape_record(pleat_tape *tape, const pleat_call *call)
     r->spec = (pleat_spec *)(void *)p;
     memcpy(r->spec, call->in_spec, (size_t)n * sizeof *r->spec);
     memcpy(r->spec + n, call->out_spec, (size_t)m * sizeof *r->spec);
+    if (path)
+        r->path = memcpy(r->spec + n + m, path, path_size);
 
     tape->next_serial += (uint64_t)m;
     for (int k = 0; k < m; k++) {

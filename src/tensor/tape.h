@@ -31,11 +31,12 @@ typedef struct {
     uint64_t serial; /* of output 0 */
     int inputs, outputs;
     bool spent;
-    bool doomed; /* while a failed backward is being cleaned up: found, not yet spent */
+    bool marked; /* found by a search down the tape that is under way, and not yet dealt with */
     const void *params;
     pleat_source *source; /* inputs of them */
     pleat_kept *kept;     /* inputs + outputs of them */
     pleat_spec *spec;     /* likewise */
+    const char *path;     /* of the module that made the call, where the thread was watched; or NULL */
     struct pleat_slot *slot;
 } pleat_record;
 
@@ -64,8 +65,9 @@ pleat_tape_mark pleat_tape_now(const pleat_tape *tape);
 void pleat_tape_drop(pleat_tape *tape, pleat_tape_mark mark);
 void pleat_tape_free(pleat_tape *tape);
 
-/* Records a call that has run and makes its differentiable outputs know it. On failure nothing is recorded. */
-pleat_status pleat_tape_record(pleat_tape *tape, const pleat_call *call);
+/* Records a call that has run, in the module of that path (NULL: not noted), and makes its differentiable outputs know
+ * it. On failure nothing is recorded. */
+pleat_status pleat_tape_record(pleat_tape *tape, const pleat_call *call, const char *path);
 
 /* Gives back what a record holds for its gradients. */
 void pleat_record_spend(pleat_record *record);

@@ -24,6 +24,9 @@ static void thread_free(void *state)
     pleat_tape_free(&t->tape);
     pleat_free(t->temporary);
     pleat_free(t->scope);
+    if (t->watch)
+        pleat_free(t->watch->event);
+    pleat_free(t->watch);
     pleat_free(t);
 }
 

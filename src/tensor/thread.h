@@ -3,6 +3,7 @@
 #define PLEAT_TENSOR_THREAD_H
 
 #include "tensor/tape.h"
+#include "tensor/watch.h"
 
 typedef struct {
     uint64_t id;
@@ -20,6 +21,8 @@ typedef struct pleat_thread {
     pleat_scope_mark *scope; /* those open inside the root scope */
     int64_t depth, depth_capacity;
     pleat_tape tape;
+    const pleat_frame *frame; /* the module that runs */
+    pleat_watch *watch;       /* NULL: nobody watches */
 } pleat_thread;
 
 /* The calling thread's; NULL with PLEAT_ENOMEM pending where there is no memory for its first use. */
