@@ -1,6 +1,7 @@
 /* One instruction set's table: every family's kernels, gathered. */
 #include "kernels/conv.h"
 #include "kernels/copy.h"
+#include "kernels/direct.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
@@ -25,4 +26,5 @@ const pleat_kernels PLEAT_K(kernels) = {
     .reduce = &PLEAT_K(reduce_kernels),
     .window = &PLEAT_K(window_kernels),
     .conv = &PLEAT_K(conv_kernels),
+    .direct = &PLEAT_K(direct_kernels),
 };

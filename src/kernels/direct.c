@@ -1,0 +1,84 @@
+/* Direct convolutions, over output channels and over pixels. */
+#include "kernels/direct.h"
+
+#include "kernels/span.h"
+
+/* Sums that the registers hold: pixels of a strip with one and with two vectors; vectors of pixels with up to two, four
+ * and six output channels. */
+#if defined PLEAT_ISA_avx512 || defined __aarch64__
+#define STRIP_1 16
+#define STRIP_2 14
+#define SLOTS_1 8
+#define SLOTS_4 6
+#define SLOTS_6 4
+#elif defined PLEAT_ISA_avx2
+#define STRIP_1 12
+#define STRIP_2 6
+#define SLOTS_1 4
+#define SLOTS_4 3
+#define SLOTS_6 2
+#else
+#define STRIP_1 8
+#define STRIP_2 4
+#define SLOTS_1 4
+#define SLOTS_4 2
+#define SLOTS_6 1
+#endif
+#define DEPTH 512 /* taps at a time at most, so that a panel of weights stays in the L2 cache */
+
+#define PLEAT_FLOAT 32
+#include "kernels/simd.h"
+/* simd.h's names first */
+#include "kernels/direct_body.h"
+#undef PLEAT_FLOAT
+#define PLEAT_FLOAT 64
+#include "kernels/simd.h"
+/* simd.h's names first */
+#include "kernels/direct_body.h"
+
+static int64_t align(int64_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+/* The copy: the vectors of the pixel kernel run over its end. */
+static int64_t copy_bytes(const pleat_direct_work *w)
+{
+    const int64_t size = w->dtype == PLEAT_F64 ? 8 : 4;
+    return w->in_place ? 0 : align(w->channels * w->plane * size + 2 * PLEAT_VECTOR_BYTES);
+}
+
+static int64_t scratch(const pleat_direct_work *w)
+{
+    const int64_t size = w->dtype == PLEAT_F64 ? 8 : 4, line = w->patches->windows.w;
+    const int64_t pixels = w->patches->step.h == 1 ? w->lines * (line > w->pitch ? line : w->pitch)
+                                                   : w->lines * (line + PLEAT_VECTOR_BYTES / size);
+    return copy_bytes(w) + align(w->width * (pixels * size + 9 * PLEAT_VECTOR_BYTES));
+}
+
+static void channels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
+                     int64_t o_end, void *scratch_memory)
+{
+    void *sums = (char *)scratch_memory + copy_bytes(w);
+    if (w->dtype == PLEAT_F64)
+        channels_f64(w, image, n, y, y_end, o, o_end, scratch_memory, sums);
+    else
+        channels_f32(w, image, n, y, y_end, o, o_end, scratch_memory, sums);
+}
+
+static void pixels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
+                   int64_t o_end, void *scratch_memory)
+{
+    void *sums = (char *)scratch_memory + copy_bytes(w);
+    if (w->dtype == PLEAT_F64)
+        pixels_f64(w, image, n, y, y_end, o, o_end, scratch_memory, sums);
+    else
+        pixels_f32(w, image, n, y, y_end, o, o_end, scratch_memory, sums);
+}
+
+const struct pleat_direct_kernels PLEAT_K(direct_kernels) = {
+    .vector = { [PLEAT_F32] = PLEAT_VECTOR_BYTES / 4, [PLEAT_F64] = PLEAT_VECTOR_BYTES / 8 },
+    .scratch = scratch,
+    .channels = channels,
+    .pixels = pixels,
+};

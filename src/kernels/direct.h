@@ -1,0 +1,53 @@
+/* Direct convolutions of one chunk: a band of windows of one image, from a padded copy of the rows that it reads.
+ *
+ * The copy holds, for each channel, the band's rows from the first tap's to the last tap's, zeros where they leave the
+ * image. With a step of windows above 1 a row's columns are sorted by their remainder, so that a tap's pixels for
+ * neighbouring windows are always neighbours:
+ *
+ *      row, step 1:  0 1 2 3 4 5 6 ...        step 2:  0 2 4 6 ... 1 3 5 7 ...
+ *
+ * A tap is then no more than an offset into the copy: any kernel, dilation and direction is one table of offsets, and
+ * the sums run over it in order. Two ways of laying the results out in vectors:
+ *
+ *   channels  a vector holds output channels of one pixel. Packed weights are the vectors, pixels are broadcast: for a
+ *             strip of up to 14 pixels by two vectors all sums stay in registers. Turned into planes at the end.
+ *   pixels    a vector holds pixels of one output channel; weights are broadcast. For few output channels. */
+#ifndef PLEAT_KERNELS_DIRECT_H
+#define PLEAT_KERNELS_DIRECT_H
+
+#include "kernels/conv.h"
+
+typedef struct {
+    pleat_dtype dtype;
+    const pleat_patches *patches;
+    int64_t channels; /* of the image */
+    int64_t m, k;     /* output channels and taps (c, i, j) */
+    pleat_target c;   /* a line of it is a line of windows, an image one of images */
+    const void *bias; /* m elements, or NULL */
+    int64_t lines;    /* of windows, of a band at most */
+    pleat_hw low;     /* the row and column of the smallest that the taps of window (0, 0) read */
+    bool in_place;    /* nothing leaves the image and the step is 1 in w: the image serves as the copy (channels) */
+    int64_t rows, pitch, part,
+        plane;             /* of the copy: rows of a band, a row's elements, those of one remainder; a channel's */
+    const int64_t *offset; /* k offsets into the copy */
+    const void *weights;   /* packed by the operand of the weights, in panels of `width` output channels */
+    int64_t width;
+} pleat_direct_work;
+
+struct pleat_direct_kernels {
+    int64_t vector[PLEAT_F64 + 1]; /* elements of a vector, by dtype. work->width is one or two for channels, */
+                                   /* 1, 2, 4 or 6 for pixels */
+    /* Bytes of 64-byte aligned scratch memory for a chunk. */
+    int64_t (*scratch)(const pleat_direct_work *work);
+    /* Output channels o to o_end - 1 (o a multiple of width) of lines y to y_end - 1 of image n, which is at image. */
+    void (*channels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
+                     int64_t o_end, void *scratch);
+    void (*pixels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
+                   int64_t o_end, void *scratch);
+};
+
+#ifdef PLEAT_ISA
+extern const struct pleat_direct_kernels PLEAT_K(direct_kernels);
+#endif
+
+#endif

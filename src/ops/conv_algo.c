@@ -1,0 +1,63 @@
+/* The table of algorithms for convolutions. */
+#include "ops/conv_algo.h"
+
+#include "kernels/direct.h"
+#include "ops/conv_direct.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int forced = -1;
+
+static void read_environment(void)
+{
+    static const char *const names[] = { "general", "channels", "pixels" };
+    const char *name = getenv("PLEAT_CONV_ALGO");
+    for (int i = 0; name && i < (int)(sizeof names / sizeof *names); i++)
+        if (strcmp(name, names[i]) == 0)
+            forced = i;
+}
+
+/* A direct convolution copies what the windows of a line span, between its taps as well: far padding or wide steps make
+ * that much, or more than a number of bytes can tell. */
+static bool direct_fits(const pleat_product *product)
+{
+    const pleat_patches *p = product->b.source;
+    const double rows = (double)(p->taps.h - 1) * fabs((double)p->tap_step.h) + 1;
+    const double columns = (double)(p->taps.w - 1) * fabs((double)p->tap_step.w) + (double)p->windows.w * (double)p->step.w;
+    const double channels = (double)product->k / (double)(p->taps.h * p->taps.w);
+    return rows * columns * channels < 1 << 20;
+}
+
+pleat_conv_algo pleat_conv_choose(const pleat_product *product)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_environment);
+    const pleat_patches *p = product->b.source;
+    if (product->k == 0 || !direct_fits(product))
+        return PLEAT_CONV_GENERAL;
+    if (forced >= 0)
+        return (pleat_conv_algo)forced;
+
+    const int64_t vector = pleat_kernels_get()->direct->vector[product->dtype];
+    const int64_t m = product->m, width = p->windows.w, taps = p->taps.h * p->taps.w;
+    if (taps <= 1 || width < 4)
+        return PLEAT_CONV_GENERAL;
+    if (m < vector / 2 || product->k < 2 * taps)
+        return PLEAT_CONV_PIXELS;
+    return PLEAT_CONV_CHANNELS;
+}
+
+pleat_status pleat_conv_run(const pleat_product *product, const pleat_product_grid *groups)
+{
+    switch (pleat_conv_choose(product)) {
+    case PLEAT_CONV_CHANNELS:
+        return pleat_conv_direct(product, groups, true);
+    case PLEAT_CONV_PIXELS:
+        return pleat_conv_direct(product, groups, false);
+    default:
+        return pleat_products(product, groups);
+    }
+}
