@@ -8,10 +8,8 @@
 
 #include <math.h>
 
-/* Whether two places of the view are one element: then a change would depend on the order of the loop. Told by the
- * strides, sorted: each must reach beyond all that the smaller ones span. Refuses some exotic views that do not
- * overlap. */
-static bool overlaps(const pleat_tensor *t)
+/* Told by the strides, sorted: each must reach beyond all that the smaller ones span. */
+bool pleat_tensor_overlaps(const pleat_tensor *t)
 {
     int64_t dim[PLEAT_MAX_DIMS], stride[PLEAT_MAX_DIMS];
     int n = 0;
@@ -47,7 +45,7 @@ static bool changeable(const char *name, const pleat_tensor *t)
                    "%s: a tensor that requires a gradient cannot be changed in place while calls are recorded "
                    "(pleat_grad_mode(false) allows it)",
                    name);
-    else if (t->numel > 0 && overlaps(t))
+    else if (t->numel > 0 && pleat_tensor_overlaps(t))
         pleat_fail(PLEAT_EINVAL, "%s: elements of the view %s overlap in memory", name,
                    pleat_shape_text(t->shape).text);
     return pleat_pending() == PLEAT_OK;
