@@ -27,5 +27,12 @@ extern const pleat_op pleat_op_reshape;
 extern const pleat_op pleat_op_slice;
 extern const pleat_op pleat_op_slice_adjoint;
 extern const pleat_op pleat_op_expand;
+extern const pleat_op pleat_op_matmul;
+extern const pleat_op pleat_op_linear;
+extern const pleat_op pleat_op_unfold;
+extern const pleat_op pleat_op_fold;
+extern const pleat_op pleat_op_conv2d;
+extern const pleat_op pleat_op_conv_transpose2d;
+extern const pleat_op pleat_op_conv2d_weight;
 
 #endif

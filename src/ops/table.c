@@ -26,6 +26,13 @@ static const pleat_op *const table[] = {
     &pleat_op_slice,
     &pleat_op_slice_adjoint,
     &pleat_op_expand,
+    &pleat_op_matmul,
+    &pleat_op_linear,
+    &pleat_op_unfold,
+    &pleat_op_fold,
+    &pleat_op_conv2d,
+    &pleat_op_conv_transpose2d,
+    &pleat_op_conv2d_weight,
     NULL, /* the end */
 };
 

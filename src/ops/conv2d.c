@@ -1,0 +1,113 @@
+/* conv2d: the first of the bilinear triad. It is linear in x and in the weight, so its gradients are the other two:
+ *
+ *   by x        conv_transpose2d of the output gradient and the weight; output_padding makes up for the rows and
+ * columns that no window reached because the stride does not divide by weight   conv2d_weight of x and the output
+ * gradient by bias     the output gradient, summed over everything but the channels */
+#include "ops/conv_op.h"
+#include "ops/ops.h"
+#include "tensor/error.h"
+
+static pleat_status infer(const pleat_call *call, pleat_spec *out)
+{
+    const pleat_spec *x = &call->in_spec[0], *weight = &call->in_spec[1];
+    pleat_images images;
+    pleat_window window;
+    pleat_hw size;
+    int64_t groups;
+    pleat_status status = pleat_images_of("input", x, &images);
+    if (status == PLEAT_OK)
+        status = pleat_conv_check_weight(weight);
+    if (status == PLEAT_OK)
+        status = pleat_conv_resolve(call->params, pleat_conv_kernel(weight), &window, &groups);
+    if (status != PLEAT_OK)
+        return status;
+    const int64_t *w = weight->shape.dim;
+    if (w[0] % groups != 0)
+        return pleat_fail(PLEAT_ESHAPE, "weight %s has %lld output channels, which %lld groups do not divide",
+                          pleat_shape_text(weight->shape).text, (long long)w[0], (long long)groups);
+    if (images.c % groups != 0 || images.c / groups != w[1]) {
+        const pleat_text given = pleat_shape_text(x->shape), by = pleat_shape_text(weight->shape);
+        if (groups == 1)
+            return pleat_fail(PLEAT_ESHAPE, "input %s has %lld channels, weight %s expects %lld", given.text,
+                              (long long)images.c, by.text, (long long)w[1]);
+        return pleat_fail(PLEAT_ESHAPE, "input %s has %lld channels, weight %s expects %lld groups of %lld", given.text,
+                          (long long)images.c, by.text, (long long)groups, (long long)w[1]);
+    }
+    status = pleat_conv_check_bias(&call->in_spec[2], w[0]);
+    if (status == PLEAT_OK)
+        status = pleat_window_places(images.size, &window, &size);
+    if (status == PLEAT_OK)
+        out[0] = (pleat_spec){ .dtype = x->dtype, .shape = pleat_images_shape(&images, w[0], size) };
+    return status;
+}
+
+static pleat_status forward(pleat_call *call)
+{
+    const pleat_conv_shape shape =
+        pleat_conv_shape_of(call, &call->in_spec[0], &call->out_spec[0], pleat_conv_kernel(&call->in_spec[1]));
+    return pleat_conv_forward(&shape, pleat_data(call->in[0]), pleat_data(call->in[1]),
+                              call->in[2] ? pleat_data(call->in[2]) : NULL, pleat_data_mut(call->out[0]));
+}
+
+static pleat_status backward(pleat_call *call)
+{
+    const pleat_conv_params *p = call->params;
+    const pleat_conv2d_opts opts = pleat_conv_opts(p);
+    const pleat_hw kernel = pleat_conv_kernel(&call->in_spec[1]);
+    pleat_tensor *grad = call->grad_out[0];
+    const bool empty = pleat_shape_numel(call->in_spec[0].shape) == 0; /* its gradient is nothing */
+    if (pleat_wants(call, 0) && !empty) {
+        const pleat_conv_shape shape = pleat_conv_shape_of(call, &call->in_spec[0], &call->out_spec[0], kernel);
+        const pleat_window window = { kernel, shape.stride, shape.padding, shape.dilation };
+        call->grad_in[0] = pleat_conv_transpose2d(
+            grad, call->in[1], NULL,
+            &(pleat_conv_transpose2d_opts){ .stride = opts.stride,
+                                            .padding = opts.padding,
+                                            .output_padding = pleat_window_rest(shape.image, &window, shape.out),
+                                            .dilation = opts.dilation,
+                                            .groups = opts.groups });
+    }
+    if (pleat_wants(call, 1))
+        call->grad_in[1] = pleat_conv2d_weight(call->in[0], grad, kernel, &opts);
+    if (pleat_wants(call, 2))
+        call->grad_in[2] = pleat_conv_bias_grad(grad);
+    return PLEAT_OK;
+}
+
+const pleat_op pleat_op_conv2d = {
+    .name = "conv2d",
+    .inputs = 3,
+    .outputs = 1,
+    .optional = PLEAT_IN(2),
+    .params_size = sizeof(pleat_conv_params),
+    .keeps = { [0] = PLEAT_KEEP_IN(1), [1] = PLEAT_KEEP_IN(0) },
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+};
+
+pleat_tensor *pleat_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias, const pleat_conv2d_opts *opts)
+{
+    pleat_conv_params params = { .groups = 0 };
+    if (opts) {
+        params.window = (pleat_window){ .stride = opts->stride, .padding = opts->padding, .dilation = opts->dilation };
+        params.groups = opts->groups;
+    }
+    return pleat_apply(&pleat_op_conv2d, (pleat_tensor *[]){ x, weight, bias }, 3, &params);
+}
+
+pleat_hw pleat_conv2d_output_size(pleat_hw image, pleat_hw kernel, const pleat_conv2d_opts *opts)
+{
+    pleat_hw size = { -1, -1 };
+    pleat_window window = { .kernel = kernel };
+    if (opts) {
+        window.stride = opts->stride;
+        window.padding = opts->padding;
+        window.dilation = opts->dilation;
+    }
+    const char *before = pleat_context("conv2d_output_size");
+    if (pleat_pending() == PLEAT_OK && pleat_window_resolve(&window, &window) == PLEAT_OK)
+        pleat_window_places(image, &window, &size);
+    pleat_context(before);
+    return size;
+}

@@ -1,0 +1,56 @@
+/* What the three ops of the convolution triad share: their parameters, and how they call the engine. */
+#ifndef PLEAT_OPS_CONV_OP_H
+#define PLEAT_OPS_CONV_OP_H
+
+#include "ops/conv_core.h"
+#include "ops/geometry.h"
+
+#include <pleat/op.h>
+
+typedef struct {
+    pleat_window window;     /* as given, and its kernel only for conv2d_weight: the others have a weight */
+    pleat_hw output_padding; /* conv_transpose2d's */
+    int64_t groups;          /* 0: 1 */
+} pleat_conv_params;
+
+/* The images of a batch, or the one of (C, H, W). */
+typedef struct {
+    bool batched;
+    int64_t n, c;
+    pleat_hw size;
+} pleat_images;
+
+/* Reads a shape (N, C, H, W) or (C, H, W); an error, that calls it by name, for any other. */
+pleat_status pleat_images_of(const char *name, const pleat_spec *spec, pleat_images *images);
+pleat_shape pleat_images_shape(const pleat_images *images, int64_t channels, pleat_hw size);
+
+/* The window, resolved, and groups, at least 1, of a call with such a kernel. */
+pleat_status pleat_conv_resolve(const pleat_conv_params *params, pleat_hw kernel, pleat_window *window,
+                                int64_t *groups);
+
+/* The checks that a weight and a bias get; channels is what the bias has one of each for. */
+pleat_status pleat_conv_check_weight(const pleat_spec *weight);
+pleat_status pleat_conv_check_bias(const pleat_spec *bias, int64_t channels);
+static inline pleat_hw pleat_conv_kernel(const pleat_spec *weight)
+{
+    return (pleat_hw){ weight->shape.dim[2], weight->shape.dim[3] };
+}
+
+/* The engine's description: x images and y outputs of it, whichever of the three is computed. */
+pleat_conv_shape pleat_conv_shape_of(const pleat_call *call, const pleat_spec *x, const pleat_spec *y, pleat_hw kernel);
+
+/* The gradient by the bias: the sum over all but the channels. */
+pleat_tensor *pleat_conv_bias_grad(pleat_tensor *grad);
+
+/* The first size places of an image, (.., H, W). */
+pleat_tensor *pleat_conv_crop(pleat_tensor *t, pleat_hw size);
+
+/* The parameters as the public functions take them: gradients are calls of these. */
+static inline pleat_conv2d_opts pleat_conv_opts(const pleat_conv_params *p)
+{
+    return (pleat_conv2d_opts){
+        .stride = p->window.stride, .padding = p->window.padding, .dilation = p->window.dilation, .groups = p->groups
+    };
+}
+
+#endif
