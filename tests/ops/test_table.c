@@ -1,0 +1,99 @@
+/* Every op of the table, walked: an op without samples fails by name, and so does one that is declared but not in the
+ * table. The samples (samples_*.h) go through pleat_op_check. */
+#include "samples_basic.h"
+#include "samples_conv.h"
+
+#include "support/run.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+static int table_size(void)
+{
+    int n = 0;
+    while (pleat_builtin_op(n))
+        n++;
+    return n;
+}
+
+START_TEST(every_op_passes)
+{
+    samples_elementwise();
+    samples_views();
+    samples_reductions();
+    samples_products();
+    samples_windows();
+    samples_conv2d();
+    samples_conv_transpose2d();
+    samples_conv2d_weight();
+
+    pleat_op_check_count all = { 0 };
+    int failures = 0, alone = 0;
+    pleat_parallel_workers_seen();
+    for (int i = 0; i < table_size(); i++) {
+        const collected *c = collected_of(pleat_builtin_op(i));
+        pleat_op_check_count counted = { 0 };
+        if (c->count == 0) {
+            fprintf(stderr, "%s has no samples\n", c->op->name);
+            failures++;
+        } else if (pleat_op_check(c->op, c->sample, c->count, &counted) != PLEAT_OK) {
+            fprintf(stderr, "%s\n", pleat_error());
+            failures++;
+        }
+        alone += c->op->forward && pleat_parallel_workers_seen() < 2;
+        all.samples += counted.samples;
+        all.checks += counted.checks;
+    }
+    fprintf(stderr, "%d ops, %lld samples, %lld checks\n", table_size(), (long long)all.samples, (long long)all.checks);
+    ck_assert_int_eq(failures, 0);
+#ifdef _OPENMP
+    ck_assert_int_lt(alone, table_size() / 2); /* the rest was divided among several workers */
+#endif
+    for (int i = 0; i < COLLECT_OPS && collection[i].op; i++) {
+        bool in_table = false;
+        for (int k = 0; k < table_size(); k++)
+            in_table |= pleat_builtin_op(k) == collection[i].op;
+        ck_assert_msg(in_table, "%s is not in the table", collection[i].op->name);
+    }
+}
+END_TEST
+
+/* A name is an op's in ops.h, in the table, and in its messages. */
+START_TEST(declared_ops_are_in_the_table)
+{
+    FILE *file = fopen(PLEAT_TEST_DIR "/../src/ops/ops.h", "r");
+    ck_assert_ptr_nonnull(file);
+    char line[256];
+    int declared = 0;
+    while (fgets(line, sizeof line, file)) {
+        char name[128];
+        if (sscanf(line, "extern const pleat_op pleat_op_%127[a-z0-9_];", name) != 1)
+            continue;
+        declared++;
+        int found = 0;
+        for (int i = 0; pleat_builtin_op(i); i++)
+            found += strcmp(pleat_builtin_op(i)->name, name) == 0;
+        ck_assert_msg(found == 1, "pleat_op_%s is in the table %d times under its name", name, found);
+    }
+    fclose(file);
+    ck_assert_int_eq(declared, table_size());
+    ck_assert_ptr_null(pleat_builtin_op(-1));
+    ck_assert_ptr_null(pleat_builtin_op(declared));
+    ck_assert_ptr_null(pleat_builtin_op(declared + 1));
+}
+END_TEST
+
+START_TEST(ops_are_complete)
+{
+    for (int i = 0; pleat_builtin_op(i); i++) {
+        const pleat_op *op = pleat_builtin_op(i);
+        ck_assert_msg(op->infer != NULL, "%s", op->name);
+        ck_assert_msg(op->backward != NULL, "%s does not state its gradient in ops", op->name);
+        ck_assert_int_ge(op->outputs, 1);
+        for (const char *p = op->name; *p; p++)
+            ck_assert_msg(islower((unsigned char)*p) || isdigit((unsigned char)*p) || *p == '_', "%s", op->name);
+    }
+}
+END_TEST
+
+RUN_TESTS("table", every_op_passes, declared_ops_are_in_the_table, ops_are_complete)
