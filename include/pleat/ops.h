@@ -127,8 +127,8 @@ PLEAT_API pleat_hw pleat_conv_transpose2d_output_size(pleat_hw image, pleat_hw k
 
 /* ---- Pooling ---- */
 
-/* The largest element under the window, (N, C, H, W) or (C, H, W). Padding counts as -infinity and is at most half the
- * kernel; the first of equals wins and gets the gradient; NaN wins over all. stride {0, 0}: the kernel. */
+/* The largest element under the window, (N, C, H, W) or (C, H, W). Padding counts as -infinity and is at most half of
+ * what the kernel covers; the first of equals wins and gets the gradient; NaN wins over all. stride {0, 0}: the kernel. */
 PLEAT_API pleat_tensor *pleat_max_pool2d(pleat_tensor *x, const pleat_window *window);
 
 /* ---- Normalise ---- */
@@ -148,13 +148,28 @@ PLEAT_API pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, 
                                          pleat_tensor *running_mean, pleat_tensor *running_var, bool training,
                                          const pleat_batch_norm_opts *opts);
 
-PLEAT_API pleat_tensor *pleat_log_softmax(pleat_tensor *x, int dim);
+PLEAT_API pleat_tensor *pleat_softmax(pleat_tensor *x, int dim);     /* exp(x) / sum(exp(x)) along dim */
+PLEAT_API pleat_tensor *pleat_log_softmax(pleat_tensor *x, int dim); /* its logarithm, without overflow */
 
 /* ---- Losses ---- */
+
+typedef enum { PLEAT_REDUCE_MEAN, PLEAT_REDUCE_SUM, PLEAT_REDUCE_NONE } pleat_loss_reduction;
 
 /* Mean over n of -log_softmax(x)[n, target[n]]. x (N, C), target (N) int64 in [0, C); or x (C) and a target of no
  * dimension; or x (N, C, d1, ...) and target (N, d1, ...). */
 PLEAT_API pleat_tensor *pleat_cross_entropy(pleat_tensor *x, pleat_tensor *target);
+
+typedef struct {
+    pleat_tensor *weight; /* (C), of x's dtype, or NULL: of the classes. The mean divides by the targets' weights */
+    bool ignore;          /* targets that are ignore_index count for nothing */
+    int64_t ignore_index;
+    double label_smoothing; /* the target is 1 - label_smoothing of itself, and label_smoothing / C of every class */
+    pleat_loss_reduction reduction;
+} pleat_cross_entropy_opts;
+
+/* The same with options (NULL: none). No gradient by the weights. torch.nn.functional.cross_entropy. */
+PLEAT_API pleat_tensor *pleat_cross_entropy_with(pleat_tensor *x, pleat_tensor *target,
+                                                 const pleat_cross_entropy_opts *opts);
 
 /* ---- Random ---- */
 

@@ -25,6 +25,7 @@ typedef struct {
     const struct pleat_window_kernels *window;
     const struct pleat_conv_kernels *conv;
     const struct pleat_direct_kernels *direct;
+    const struct pleat_softmax_kernels *softmax;
 } pleat_kernels;
 
 /* The table for this machine, or the one that PLEAT_ISA names, where the machine can run it. */

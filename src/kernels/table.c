@@ -9,6 +9,7 @@
 #include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
+#include "kernels/softmax.h"
 #include "kernels/window.h"
 
 #define TEXT_(x) #x
@@ -27,4 +28,5 @@ const pleat_kernels PLEAT_K(kernels) = {
     .window = &PLEAT_K(window_kernels),
     .conv = &PLEAT_K(conv_kernels),
     .direct = &PLEAT_K(direct_kernels),
+    .softmax = &PLEAT_K(softmax_kernels),
 };

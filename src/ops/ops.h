@@ -34,5 +34,11 @@ extern const pleat_op pleat_op_fold;
 extern const pleat_op pleat_op_conv2d;
 extern const pleat_op pleat_op_conv_transpose2d;
 extern const pleat_op pleat_op_conv2d_weight;
+extern const pleat_op pleat_op_batch_norm;
+extern const pleat_op pleat_op_batch_norm_eval;
+extern const pleat_op pleat_op_softmax;
+extern const pleat_op pleat_op_log_softmax;
+extern const pleat_op pleat_op_cross_entropy;
+extern const pleat_op pleat_op_dropout;
 
 #endif

@@ -33,6 +33,12 @@ static const pleat_op *const table[] = {
     &pleat_op_conv2d,
     &pleat_op_conv_transpose2d,
     &pleat_op_conv2d_weight,
+    &pleat_op_batch_norm,
+    &pleat_op_batch_norm_eval,
+    &pleat_op_softmax,
+    &pleat_op_log_softmax,
+    &pleat_op_cross_entropy,
+    &pleat_op_dropout,
     NULL, /* the end */
 };
 

@@ -1,0 +1,31 @@
+/* Softmax, for both floating types. The loops are in softmax_body.h. */
+#include "kernels/softmax.h"
+
+#include <math.h>
+
+#define REAL_BITS 32
+#include "kernels/softmax_body.h"
+#undef REAL_BITS
+#define REAL_BITS 64
+#include "kernels/softmax_body.h"
+
+#define EITHER(name)                                                                                                   \
+    static void name(const pleat_softmax_work *work, int64_t begin, int64_t end)                                       \
+    {                                                                                                                  \
+        (work->dtype == PLEAT_F32 ? name##_f32 : name##_f64)(work, begin, end);                                        \
+    }
+EITHER(log_softmax)
+EITHER(softmax)
+EITHER(log_softmax_gradient)
+EITHER(softmax_gradient)
+EITHER(lse)
+EITHER(cross_entropy_gradient)
+
+const struct pleat_softmax_kernels PLEAT_K(softmax_kernels) = {
+    .log_softmax = log_softmax,
+    .softmax = softmax,
+    .log_softmax_gradient = log_softmax_gradient,
+    .softmax_gradient = softmax_gradient,
+    .lse = lse,
+    .cross_entropy_gradient = cross_entropy_gradient,
+};

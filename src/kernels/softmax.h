@@ -1,0 +1,42 @@
+/* Softmax and what is made of it, along the middle dimension of contiguous arrays (outer, size, inner). A line is one
+ * run along that dimension; line l is (l / inner, :, l % inner).
+ *
+ * A walk over lines goes by vectors: along the line where inner is 1, across up to a vector of neighbouring lines where
+ * it is not. In both, step k of the walk loads a vector; the two differ in the distance of the steps, in how many lanes
+ * count, and in whether lanes are reduced at the end. */
+#ifndef PLEAT_KERNELS_SOFTMAX_H
+#define PLEAT_KERNELS_SOFTMAX_H
+
+#include "kernels/kernels.h"
+
+typedef struct {
+    pleat_dtype dtype; /* PLEAT_F32 or PLEAT_F64, of x, g, y and weight */
+    int64_t size, inner;
+    const void *x, *g;
+    void *y;
+    double *lse_out;                 /* one a line */
+    const double *lse;               /* likewise */
+    const void *weight;              /* size of them, or NULL: ones */
+    double *distance;                /* one a line, or NULL */
+    const int64_t *target;           /* one a line; a line whose target is not in range has no hit */
+    const double *soft, *hit, *even; /* one a line each */
+} pleat_softmax_work;
+
+/* Each works on lines begin to end - 1. */
+struct pleat_softmax_kernels {
+    void (*log_softmax)(const pleat_softmax_work *work, int64_t begin, int64_t end); /* y = log_softmax(x) */
+    void (*softmax)(const pleat_softmax_work *work, int64_t begin, int64_t end);     /* y = softmax(x) */
+    /* x being the result: y = g - exp(x) sum(g), and y = x (g - sum(g x)). */
+    void (*log_softmax_gradient)(const pleat_softmax_work *work, int64_t begin, int64_t end);
+    void (*softmax_gradient)(const pleat_softmax_work *work, int64_t begin, int64_t end);
+    /* lse_out = log(sum(exp(x))); distance = sum over c of weight[c] (lse - x[c]), where it is asked for. */
+    void (*lse)(const pleat_softmax_work *work, int64_t begin, int64_t end);
+    /* y[c] = soft exp(x[c] - lse) - hit [c = target] - even weight[c], 0 where soft is 0. */
+    void (*cross_entropy_gradient)(const pleat_softmax_work *work, int64_t begin, int64_t end);
+};
+
+#ifdef PLEAT_ISA
+extern const struct pleat_softmax_kernels PLEAT_K(softmax_kernels);
+#endif
+
+#endif

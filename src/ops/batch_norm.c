@@ -1,0 +1,495 @@
+/* batch_norm: two ops, for training and for evaluation, and the function that chooses and moves the running statistics.
+ *
+ *   d = x - mean    r = (var + eps)^-1/2    y = d r weight + bias         per channel, M elements each
+ *
+ *   dbias = sum dy        dweight = sum(dy d) r
+ *   training, where mean and var are of x itself:
+ *     dx = weight r (dy - sum(dy) / M - d r^2 sum(dy d) / M)
+ *   evaluation, where they are inputs:
+ *     dx = weight r dy        dmean = -weight r sum dy        dvar = -1/2 weight r^3 sum(dy d)
+ *
+ * The kernels need sum dy and sum(dy d) alone, in double. `backward` states the same in ops; in training it computes
+ * the statistics from x anew, so that the second derivative goes through them. */
+#include "kernels/kernels.h"
+#include "kernels/norm.h"
+#include "ops/ops.h"
+#include "tensor/error.h"
+#include "tensor/memory.h"
+
+#include <pleat/autograd.h>
+#include <pleat/ops.h>
+
+#include <math.h>
+
+typedef struct {
+    double eps;
+} norm_params;
+
+enum { X, WEIGHT, BIAS, MEAN, VAR }; /* inputs; the last two in evaluation */
+
+/* ---- What both ops share ---- */
+
+static pleat_status check(const pleat_call *call, pleat_spec *out)
+{
+    static const char *const names[] = { "input", "weight", "bias", "running_mean", "running_var" };
+    const norm_params *params = call->params;
+    const pleat_shape *x = &call->in_spec[X].shape;
+    if (x->ndim < 2)
+        return pleat_fail(PLEAT_ESHAPE, "input %s must be (N, C, ...)", pleat_shape_text(*x).text);
+    for (int i = WEIGHT; i < call->inputs; i++) {
+        const pleat_spec *s = &call->in_spec[i];
+        if (s->dtype && !(s->shape.ndim == 1 && s->shape.dim[0] == x->dim[1]))
+            return pleat_fail(PLEAT_ESHAPE, "%s %s must be %s, one for each channel of input %s", names[i],
+                              pleat_shape_text(s->shape).text, pleat_shape_text(PLEAT_SHAPE(x->dim[1])).text,
+                              pleat_shape_text(*x).text);
+    }
+    if (!isfinite(params->eps))
+        return pleat_fail(PLEAT_EINVAL, "eps must be finite, not %g", params->eps);
+    out[0] = (pleat_spec){ .dtype = call->in_spec[X].dtype, .shape = *x };
+    return PLEAT_OK;
+}
+
+static int64_t per_channel(const pleat_shape *x)
+{
+    int64_t count = x->dim[0];
+    for (int d = 2; d < x->ndim; d++)
+        count *= x->dim[d];
+    return count;
+}
+
+static pleat_norm_work work_of(const pleat_call *call)
+{
+    const pleat_shape *x = &call->in_spec[X].shape;
+    pleat_norm_work work = { .dtype = call->in_spec[X].dtype, .n = x->dim[0], .c = x->dim[1], .s = 1 };
+    for (int d = 2; d < x->ndim; d++)
+        work.s *= x->dim[d];
+    return work;
+}
+
+typedef struct {
+    const pleat_norm_work *work;
+    void (*kernel)(const pleat_norm_work *work, int64_t begin, int64_t end);
+} norm_job;
+
+static void range(int64_t begin, int64_t end, void *ctx)
+{
+    const norm_job *job = ctx;
+    job->kernel(job->work, begin, end);
+}
+
+/* Each of n pieces has some `size` elements. */
+static void each(int64_t n, int64_t size, const pleat_norm_work *work,
+                 void (*kernel)(const pleat_norm_work *work, int64_t begin, int64_t end))
+{
+    norm_job job = { work, kernel };
+    pleat_parallel_for(n, 16384 / (size + 1), range, &job);
+}
+
+/* Runs a kernel over the blocks of all channels; the partial results are the caller's to free. */
+static pleat_status partials(pleat_norm_work *work,
+                             void (*kernel)(const pleat_norm_work *work, int64_t begin, int64_t end))
+{
+    const int64_t blocks = pleat_norm_blocks(work->n, work->s);
+    work->partial = pleat_alloc((size_t)(2 * work->c * blocks) * sizeof *work->partial);
+    if (!work->partial)
+        return PLEAT_ENOMEM;
+    each(work->c * blocks, PLEAT_NORM_BLOCK, work, kernel);
+    return PLEAT_OK;
+}
+
+/* Element i of a floating tensor; `otherwise` where there is none. */
+static double element(const pleat_tensor *t, int64_t i, double otherwise)
+{
+    if (!t)
+        return otherwise;
+    return pleat_dtype_of(t) == PLEAT_F32 ? (double)pleat_data_f32(t)[i] : pleat_data_f64(t)[i];
+}
+
+static void set(void *data, pleat_dtype dtype, int64_t i, double value)
+{
+    if (dtype == PLEAT_F32)
+        ((float *)data)[i] = (float)value;
+    else
+        ((double *)data)[i] = value;
+}
+
+/* The per-channel numbers of the kernels that end with an elementwise loop: four arrays of the dtype in one block. */
+typedef struct {
+    void *center, *scale, *slope, *shift;
+} coefficients;
+
+static pleat_status coefficients_make(pleat_norm_work *work, coefficients *k)
+{
+    const size_t bytes = (size_t)work->c * pleat_dtype_size(work->dtype);
+    char *block = pleat_alloc(4 * bytes);
+    if (!block)
+        return PLEAT_ENOMEM;
+    *k = (coefficients){ block, block + bytes, block + 2 * bytes, block + 3 * bytes };
+    work->center = k->center;
+    work->scale = k->scale;
+    work->slope = k->slope;
+    work->shift = k->shift;
+    return PLEAT_OK;
+}
+
+/* The kernel's a (x - center) + ... for a (x - mean) + ...: returns the rest of a (center - mean). */
+static double split(const coefficients *k, pleat_dtype dtype, int64_t c, double mean, double a)
+{
+    set(k->center, dtype, c, mean);
+    return dtype == PLEAT_F32 ? a * ((double)(float)mean - mean) : 0;
+}
+
+/* y from x, mean and variance. */
+static pleat_status normalise(pleat_call *call, pleat_norm_work *work, const pleat_tensor *mean,
+                              const pleat_tensor *var)
+{
+    const norm_params *params = call->params;
+    coefficients k;
+    if (coefficients_make(work, &k) != PLEAT_OK)
+        return PLEAT_ENOMEM;
+    for (int64_t c = 0; c < work->c; c++) {
+        const double scale = element(call->in[WEIGHT], c, 1) / sqrt(element(var, c, 0) + params->eps);
+        const double rest = split(&k, work->dtype, c, element(mean, c, 0), scale);
+        set(k.scale, work->dtype, c, scale);
+        set(k.shift, work->dtype, c, element(call->in[BIAS], c, 0) + rest);
+    }
+    work->y = pleat_data_mut(call->out[0]);
+    each(work->n * work->c, work->s, work, pleat_kernels_get()->norm->apply);
+    pleat_free(k.center);
+    return PLEAT_OK;
+}
+
+/* Gives input i a gradient of one number a channel, to be filled; NULL where it is not wanted, or fails. */
+static void *per_channel_gradient(pleat_call *call, int i)
+{
+    if (i >= call->inputs || !call->in_spec[i].dtype || !pleat_wants(call, i))
+        return NULL;
+    call->grad_in[i] = pleat_empty(call->in_spec[i].shape, call->in_spec[i].dtype);
+    return call->grad_in[i] ? pleat_data_mut(call->grad_in[i]) : NULL;
+}
+
+/* sums[2 c] = sum of g, sums[2 c + 1] = sum of g (x - mean). */
+static pleat_status products(pleat_norm_work *work, double *sums)
+{
+    const pleat_status status = partials(work, pleat_kernels_get()->norm->products);
+    const int64_t blocks = pleat_norm_blocks(work->n, work->s);
+    for (int64_t i = 0; status == PLEAT_OK && i < work->c * blocks; i++) {
+        sums[i / blocks * 2] += work->partial[2 * i];
+        sums[i / blocks * 2 + 1] += work->partial[2 * i + 1];
+    }
+    pleat_free(work->partial);
+    return status;
+}
+
+/* Every dimension but the channel's. */
+static pleat_dims others(int ndim)
+{
+    pleat_dims dims = { .count = ndim - 1 };
+    for (int k = 1; k < dims.count; k++)
+        dims.dim[k] = k + 1;
+    return dims;
+}
+
+static pleat_status finish(pleat_call *call, pleat_norm_work *work, const double *sums, const pleat_tensor *mean,
+                           const pleat_tensor *var, bool batch)
+{
+    const norm_params *params = call->params;
+    const double count = (double)per_channel(&call->in_spec[X].shape);
+    const pleat_tensor *weight = call->in[WEIGHT];
+    void *dweight = per_channel_gradient(call, WEIGHT), *dbias = per_channel_gradient(call, BIAS);
+    void *dmean = per_channel_gradient(call, MEAN), *dvar = per_channel_gradient(call, VAR);
+    const bool wants_x = pleat_wants(call, X);
+    coefficients k = { 0 };
+    if (wants_x) {
+        call->grad_in[X] = pleat_empty(call->in_spec[X].shape, work->dtype);
+        if (!call->grad_in[X] || coefficients_make(work, &k) != PLEAT_OK)
+            return PLEAT_ENOMEM;
+    }
+    for (int64_t c = 0; c < work->c; c++) {
+        const double sum = sums[2 * c], product = sums[2 * c + 1];
+        const double r = 1 / sqrt(element(var, c, 0) + params->eps), scale = element(weight, c, 1) * r;
+        if (dweight)
+            set(dweight, work->dtype, c, product * r);
+        if (dbias)
+            set(dbias, work->dtype, c, sum);
+        if (dmean)
+            set(dmean, work->dtype, c, -scale * sum);
+        if (dvar)
+            set(dvar, work->dtype, c, -0.5 * scale * r * r * product);
+        if (!wants_x)
+            continue;
+        const double slope = batch ? -scale * r * r * product / count : 0;
+        const double rest = split(&k, work->dtype, c, batch ? element(mean, c, 0) : 0, slope);
+        set(k.scale, work->dtype, c, scale);
+        set(k.slope, work->dtype, c, slope);
+        set(k.shift, work->dtype, c, batch ? rest - scale * sum / count : 0);
+    }
+    if (wants_x) {
+        work->y = pleat_data_mut(call->grad_in[X]);
+        if (!batch)
+            work->x = work->g;
+        each(work->n * work->c, work->s, work,
+             batch ? pleat_kernels_get()->norm->gradient : pleat_kernels_get()->norm->apply);
+    }
+    pleat_free(k.center);
+    return pleat_pending();
+}
+
+/* Both backward kernels; batch: mean and variance are of x itself. What is kept is what the wanted gradients read: x
+ * and its statistics are there where sum(dy d) is needed. */
+static pleat_status fused(pleat_call *call, const pleat_tensor *mean, const pleat_tensor *var, bool batch)
+{
+    pleat_norm_work work = work_of(call);
+    double *sums = pleat_alloc_zeroed((size_t)work.c * 3 * sizeof *sums), *means = sums + 2 * work.c;
+    if (!sums)
+        return PLEAT_ENOMEM;
+    pleat_status status = PLEAT_OK;
+    work.g = pleat_data(call->grad_out[0]);
+    if ((batch ? pleat_wants(call, X) : pleat_wants(call, VAR)) || pleat_wants(call, WEIGHT)) {
+        for (int64_t c = 0; c < work.c; c++)
+            means[c] = element(mean, c, 0);
+        work.x = pleat_data(call->in[X]);
+        work.mean = means;
+        status = pleat_numel(call->in[X]) > 0 ? products(&work, sums) : PLEAT_OK;
+    } else if (pleat_wants(call, BIAS) || pleat_wants(call, MEAN)) {
+        const pleat_tensor *sum = pleat_sum_dims(call->grad_out[0], others(call->in_spec[X].shape.ndim), false);
+        for (int64_t c = 0; sum && c < work.c; c++)
+            sums[2 * c] = element(sum, c, 0);
+        status = pleat_pending();
+    }
+    if (status == PLEAT_OK)
+        status = finish(call, &work, sums, mean, var, batch);
+    pleat_free(sums);
+    return status;
+}
+
+/* A tensor of one number a channel, to broadcast over x. */
+static pleat_tensor *across(pleat_tensor *t, int ndim)
+{
+    pleat_shape shape = { .ndim = ndim, .dim = { 1, pleat_numel(t) } };
+    for (int d = 2; d < ndim; d++)
+        shape.dim[d] = 1;
+    return pleat_reshape(t, shape);
+}
+
+/* weight (var + eps)^-1/2, where var broadcasts over x. */
+static pleat_tensor *scale_of(pleat_tensor *weight, pleat_tensor *r, int ndim)
+{
+    return weight ? pleat_mul(across(weight, ndim), r) : r;
+}
+
+/* ---- Training ---- */
+
+static pleat_status infer(const pleat_call *call, pleat_spec *out)
+{
+    const pleat_status status = check(call, out);
+    if (status != PLEAT_OK)
+        return status;
+    const pleat_shape *x = &call->in_spec[X].shape;
+    if (per_channel(x) == 1)
+        return pleat_fail(PLEAT_ESHAPE, "training needs more than one value per channel, input %s has 1",
+                          pleat_shape_text(*x).text);
+    out[1] = out[2] = (pleat_spec){ .dtype = PLEAT_F64, .shape = PLEAT_SHAPE(x->dim[1]) };
+    return PLEAT_OK;
+}
+
+typedef struct {
+    const pleat_norm_work *work;
+    double *mean, *var;
+} merge_job;
+
+static void merge(int64_t begin, int64_t end, void *ctx)
+{
+    const merge_job *job = ctx;
+    pleat_kernels_get()->norm->merge(job->work, begin, end, job->mean, job->var);
+}
+
+static pleat_status forward(pleat_call *call)
+{
+    pleat_norm_work work = work_of(call);
+    double *mean = pleat_data_mut(call->out[1]), *var = pleat_data_mut(call->out[2]);
+    if (pleat_numel(call->in[X]) == 0) {
+        for (int64_t c = 0; c < work.c; c++)
+            mean[c] = var[c] = 0;
+        return PLEAT_OK;
+    }
+    work.x = pleat_data(call->in[X]);
+    pleat_status status = partials(&work, pleat_kernels_get()->norm->moments);
+    if (status == PLEAT_OK) {
+        pleat_parallel_for(work.c, 1024, merge, &(merge_job){ &work, mean, var });
+        status = normalise(call, &work, call->out[1], call->out[2]);
+    }
+    pleat_free(work.partial);
+    return status;
+}
+
+static pleat_status backward(pleat_call *call)
+{
+    const norm_params *params = call->params;
+    const int ndim = call->in_spec[X].shape.ndim;
+    const pleat_dims dims = others(ndim);
+    pleat_tensor *x = call->in[X], *g = call->grad_out[0];
+    if (pleat_wants(call, BIAS))
+        call->grad_in[BIAS] = pleat_sum_dims(g, dims, false);
+    if (!pleat_wants(call, X) && !pleat_wants(call, WEIGHT))
+        return PLEAT_OK;
+    pleat_tensor *d = pleat_sub(x, pleat_mean_dims(x, dims, true)), *gd = pleat_mul(g, d);
+    pleat_tensor *var = pleat_mean_dims(pleat_mul(d, d), dims, true);
+    pleat_tensor *r = pleat_pow(pleat_add_scalar(var, params->eps), -0.5);
+    if (pleat_wants(call, WEIGHT))
+        call->grad_in[WEIGHT] = pleat_sum_dims(pleat_mul(gd, r), dims, false);
+    if (!pleat_wants(call, X))
+        return PLEAT_OK;
+    pleat_tensor *slope = pleat_mul(pleat_mul(r, r), pleat_mean_dims(gd, dims, true));
+    pleat_tensor *rest = pleat_sub(pleat_sub(g, pleat_mean_dims(g, dims, true)), pleat_mul(d, slope));
+    call->grad_in[X] = pleat_mul(scale_of(call->in[WEIGHT], r, ndim), rest);
+    return PLEAT_OK;
+}
+
+static pleat_status backward_kernel(pleat_call *call)
+{
+    return fused(call, call->out[1], call->out[2], true);
+}
+
+const pleat_op pleat_op_batch_norm = {
+    .name = "batch_norm",
+    .inputs = 3,
+    .outputs = 3,
+    .optional = PLEAT_IN(WEIGHT) | PLEAT_IN(BIAS),
+    .constant = PLEAT_OUT(1) | PLEAT_OUT(2),
+    .params_size = sizeof(norm_params),
+    .keeps = { [X] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_OUT(1) | PLEAT_KEEP_OUT(2),
+               [WEIGHT] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_OUT(1) | PLEAT_KEEP_OUT(2) },
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .backward_kernel = backward_kernel,
+};
+
+/* ---- Evaluation ---- */
+
+static pleat_status eval_forward(pleat_call *call)
+{
+    pleat_norm_work work = work_of(call);
+    if (pleat_numel(call->in[X]) == 0)
+        return PLEAT_OK;
+    work.x = pleat_data(call->in[X]);
+    return normalise(call, &work, call->in[MEAN], call->in[VAR]);
+}
+
+static pleat_status eval_backward(pleat_call *call)
+{
+    const norm_params *params = call->params;
+    const int ndim = call->in_spec[X].shape.ndim;
+    const pleat_dims dims = others(ndim);
+    pleat_tensor *g = call->grad_out[0], *gd = NULL, *r = NULL, *scale = NULL;
+    if (call->in[VAR])
+        r = pleat_pow(pleat_add_scalar(across(call->in[VAR], ndim), params->eps), -0.5);
+    if (r)
+        scale = scale_of(call->in[WEIGHT], r, ndim);
+    if (call->in[X] && call->in[MEAN])
+        gd = pleat_mul(g, pleat_sub(call->in[X], across(call->in[MEAN], ndim)));
+    if (pleat_wants(call, X))
+        call->grad_in[X] = pleat_mul(g, scale);
+    if (pleat_wants(call, WEIGHT))
+        call->grad_in[WEIGHT] = pleat_sum_dims(pleat_mul(gd, r), dims, false);
+    if (pleat_wants(call, BIAS))
+        call->grad_in[BIAS] = pleat_sum_dims(g, dims, false);
+    if (pleat_wants(call, MEAN))
+        call->grad_in[MEAN] = pleat_sum_dims(pleat_neg(pleat_mul(g, scale)), dims, false);
+    if (pleat_wants(call, VAR)) {
+        pleat_tensor *slope = pleat_mul_scalar(pleat_mul(scale, pleat_mul(r, r)), -0.5);
+        call->grad_in[VAR] = pleat_sum_dims(pleat_mul(gd, slope), dims, false);
+    }
+    return PLEAT_OK;
+}
+
+static pleat_status eval_backward_kernel(pleat_call *call)
+{
+    return fused(call, call->in[MEAN], call->in[VAR], false);
+}
+
+const pleat_op pleat_op_batch_norm_eval = {
+    .name = "batch_norm_eval",
+    .inputs = 5,
+    .outputs = 1,
+    .optional = PLEAT_IN(WEIGHT) | PLEAT_IN(BIAS),
+    .params_size = sizeof(norm_params),
+    .keeps = { [X] = PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(VAR),
+               [WEIGHT] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_IN(MEAN) | PLEAT_KEEP_IN(VAR),
+               [MEAN] = PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(VAR),
+               [VAR] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(MEAN) | PLEAT_KEEP_IN(VAR) },
+    .infer = check,
+    .forward = eval_forward,
+    .backward = eval_backward,
+    .backward_kernel = eval_backward_kernel,
+};
+
+/* ---- The public function ---- */
+
+/* Whether the running statistic can be moved once the forward is done: that must not fail any more. */
+static pleat_status check_running(const pleat_tensor *t, const char *name, const pleat_tensor *x)
+{
+    if (!t || !x || pleat_ndim(x) < 2)
+        return PLEAT_OK;
+    if (pleat_ndim(t) != 1 || pleat_size(t, 0) != pleat_size(x, 1))
+        return pleat_fail(PLEAT_ESHAPE, "%s %s must be %s, one for each channel of input %s", name,
+                          pleat_shape_text(pleat_shape_of(t)).text,
+                          pleat_shape_text(PLEAT_SHAPE(pleat_size(x, 1))).text,
+                          pleat_shape_text(pleat_shape_of(x)).text);
+    if (pleat_dtype_of(t) != pleat_dtype_of(x))
+        return pleat_fail(PLEAT_EDTYPE, "%s is %s, the input %s", name, pleat_dtype_name(pleat_dtype_of(t)),
+                          pleat_dtype_name(pleat_dtype_of(x)));
+    if (!pleat_is_contiguous(t))
+        return pleat_fail(PLEAT_EINVAL, "%s must be contiguous to be moved", name);
+    if (pleat_requires_grad(t))
+        return pleat_fail(PLEAT_EGRAD, "%s requires a gradient, and is moved off the tape", name);
+    return PLEAT_OK;
+}
+
+static void move(pleat_tensor *running, const pleat_tensor *batch, double momentum, double factor)
+{
+    void *data = running ? pleat_data_mut(running) : NULL;
+    for (int64_t c = 0; data && c < pleat_numel(running); c++) {
+        const double to = (1 - momentum) * element(running, c, 0) + momentum * factor * element(batch, c, 0);
+        set(data, pleat_dtype_of(running), c, to);
+    }
+}
+
+pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias, pleat_tensor *running_mean,
+                               pleat_tensor *running_var, bool training, const pleat_batch_norm_opts *opts)
+{
+    const pleat_batch_norm_opts o = opts ? *opts : (pleat_batch_norm_opts){ 0 };
+    const norm_params params = { o.eps == 0 ? 1e-5 : o.eps };
+    if (pleat_pending() != PLEAT_OK)
+        return NULL;
+    if (!training)
+        return pleat_apply(&pleat_op_batch_norm_eval, (pleat_tensor *[]){ x, weight, bias, running_mean, running_var },
+                           5, &params);
+
+    const char *context = pleat_context("batch_norm");
+    if (o.cumulative && o.batches < 1)
+        pleat_fail(PLEAT_EINVAL, "batches must count this one, so be at least 1, not %lld", (long long)o.batches);
+    else if (!isfinite(o.momentum))
+        pleat_fail(PLEAT_EINVAL, "momentum must be finite, not %g", o.momentum);
+    else if (check_running(running_mean, "running_mean", x) == PLEAT_OK)
+        check_running(running_var, "running_var", x);
+    pleat_context(context);
+    if (pleat_pending() != PLEAT_OK)
+        return NULL;
+
+    pleat_tensor *out[3];
+    const uint64_t failures = pleat_failures();
+    const pleat_status status =
+        pleat_apply_all(&pleat_op_batch_norm, (pleat_tensor *[]){ x, weight, bias }, 3, &params, out);
+    if (pleat_take(status, failures) != PLEAT_OK)
+        return NULL;
+    const pleat_shape shape = pleat_shape_of(x);
+    const double count = (double)per_channel(&shape);
+    const double momentum = o.cumulative ? 1 / (double)o.batches : o.momentum == 0 ? 0.1 : o.momentum;
+    if (count > 0) {
+        move(running_mean, out[1], momentum, 1);
+        move(running_var, out[2], momentum, count / (count - 1)); /* unbiased */
+    }
+    return out[0];
+}
