@@ -329,6 +329,8 @@ static pleat_status backward(pleat_call *call)
     const int ndim = call->in_spec[X].shape.ndim;
     const pleat_dims dims = others(ndim);
     pleat_tensor *x = call->in[X], *g = call->grad_out[0];
+    if (pleat_numel(g) == 0)
+        return PLEAT_OK; /* zero, where the means of nothing would give NaN */
     if (pleat_wants(call, BIAS))
         call->grad_in[BIAS] = pleat_sum_dims(g, dims, false);
     if (!pleat_wants(call, X) && !pleat_wants(call, WEIGHT))

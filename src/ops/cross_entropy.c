@@ -115,7 +115,8 @@ static int64_t place(const loss *l, int64_t line, int64_t c)
     return (line / l->inner * l->classes + c) * l->inner + line % l->inner;
 }
 
-static loss loss_of(const pleat_call *call)
+/* In backward the call's inputs come with any strides; target and weight are the call's, contiguous. */
+static loss loss_with(const pleat_call *call, const pleat_tensor *target, const pleat_tensor *weight)
 {
     const pleat_shape *x = &call->in_spec[X].shape;
     const int dim = class_dim(x->ndim);
@@ -123,9 +124,9 @@ static loss loss_of(const pleat_call *call)
                .dtype = call->in_spec[X].dtype,
                .classes = x->dim[dim],
                .inner = 1,
-               .lines = pleat_numel(call->in[TARGET]),
-               .target = pleat_data_i64(call->in[TARGET]),
-               .weight = call->in[WEIGHT] ? pleat_data(call->in[WEIGHT]) : NULL };
+               .lines = pleat_numel(target),
+               .target = pleat_data_i64(target),
+               .weight = weight ? pleat_data(weight) : NULL };
     for (int d = dim + 1; d < x->ndim; d++)
         l.inner *= x->dim[d];
     for (int64_t c = 0; c < l.classes; c++)
@@ -134,6 +135,11 @@ static loss loss_of(const pleat_call *call)
         if (!ignored(&l, i) && l.target[i] >= 0 && l.target[i] < l.classes)
             l.total += weight_of(&l, l.target[i]);
     return l;
+}
+
+static loss loss_of(const pleat_call *call)
+{
+    return loss_with(call, call->in[TARGET], call->in[WEIGHT]);
 }
 
 static pleat_status check_targets(const loss *l)
@@ -256,10 +262,12 @@ static pleat_status backward(pleat_call *call)
 {
     if (no_weight_gradient(call) != PLEAT_OK)
         return PLEAT_EGRAD;
-    const loss l = loss_of(call);
+    const pleat_tensor *target = pleat_contiguous(call->in[TARGET]);
+    const pleat_tensor *weight = call->in[WEIGHT] ? pleat_contiguous(call->in[WEIGHT]) : NULL;
     pleat_tensor *soft = over_lines(call);
     if (!soft)
-        return PLEAT_ENOMEM;
+        return pleat_pending();
+    const loss l = loss_with(call, target, weight);
     void *to = pleat_data_mut(soft);
     for (int64_t i = 0; i < l.lines; i++) {
         double hit, even;

@@ -2,6 +2,7 @@
  * table. The samples (samples_*.h) go through pleat_op_check. */
 #include "samples_basic.h"
 #include "samples_conv.h"
+#include "samples_norm.h"
 
 #include "support/run.h"
 
@@ -26,6 +27,11 @@ START_TEST(every_op_passes)
     samples_conv2d();
     samples_conv_transpose2d();
     samples_conv2d_weight();
+    samples_pooling();
+    samples_norm();
+    samples_softmax();
+    samples_losses();
+    samples_dropout();
 
     pleat_op_check_count all = { 0 };
     int failures = 0, alone = 0;

@@ -1,0 +1,111 @@
+/* Pooling, normalisation, softmax, losses and dropout: the sample inputs of PyTorch's OpInfo, and what they leave out.
+ */
+#ifndef PLEAT_TEST_SAMPLES_NORM_H
+#define PLEAT_TEST_SAMPLES_NORM_H
+
+#include "collect.h"
+
+#include "ops/ops.h"
+
+#define WINDOW(...) (&((pleat_window){ __VA_ARGS__ }))
+
+static void samples_pooling(void)
+{
+    static const pleat_hw kernels[] = { { 3, 3 }, { 3, 2 } }, strides[] = { { 2, 2 }, { 2, 1 }, { 0, 0 } },
+                          paddings[] = { { 0, 0 }, { 1, 1 }, { 0, 1 } }, dilations[] = { { 1, 1 }, { 1, 2 } };
+    for (int i = 0; i < 36; i++) {
+        const pleat_window w = { .kernel = kernels[i % 2],
+                                 .stride = strides[i / 2 % 3],
+                                 .padding = paddings[i / 6 % 3],
+                                 .dilation = dilations[i / 18] };
+        if (i % 2)
+            SAMPLE(pleat_max_pool2d(values(1, 2, 3, 6), &w));
+        else
+            SAMPLE(pleat_max_pool2d(values(2, 4, 7), &w));
+    }
+    SAMPLE(pleat_max_pool2d(values(0, 2, 4, 4), WINDOW(.kernel = { 2, 2 })));
+    SAMPLE(pleat_max_pool2d(values(2, 3, 7, 9), WINDOW(.kernel = { 2, 2 })));
+    SAMPLE(pleat_max_pool2d(values(2, 3, 5), WINDOW(.kernel = { 3, 5 }, .stride = { 3, 1 }, .padding = { 1, 2 })));
+    pleat_tensor *index = pleat_randint(-1, 20, PLEAT_SHAPE(2, 3, 3)); /* -1: nothing under the window */
+    const pleat_hw size = { 4, 5 };
+    SAMPLE(pleat_apply(&pleat_op_max_pool2d_gather, (pleat_tensor *[]){ values(2, 4, 5), index }, 2, NULL));
+    SAMPLE(pleat_apply(&pleat_op_max_pool2d_scatter, (pleat_tensor *[]){ values(2, 3, 3), index }, 2, &size));
+}
+
+#define BATCH_NORM(...) (&((pleat_batch_norm_opts){ __VA_ARGS__ }))
+
+static void samples_norm(void)
+{
+    for (int training = 0; training < 2; training++) {
+        pleat_tensor *mean = training ? NULL : random_of(PLEAT_SHAPE(2), -1, 1);
+        pleat_tensor *var = training ? NULL : random_of(PLEAT_SHAPE(2), 0.5, 1.5);
+        SAMPLE(pleat_batch_norm(values(3, 2, 4), values(2), values(2), mean, var, training, BATCH_NORM(.eps = 0.6)));
+        SAMPLE(pleat_batch_norm(values(3, 2, 3, 4), values(2), values(2), mean, var, training, BATCH_NORM(.eps = 0.5)));
+        SAMPLE(pleat_batch_norm(values(3, 2), values(2), NULL, mean, var, training, BATCH_NORM(.eps = 0.1)));
+        SAMPLE(pleat_batch_norm(values(1, 2, 3), NULL, NULL, mean, var, training, BATCH_NORM(.eps = 0.1)));
+        SAMPLE(pleat_batch_norm(values(4, 2, 1, 1), NULL, values(2), mean, var, training, BATCH_NORM(.eps = 0.1)));
+        SAMPLE(pleat_batch_norm(values(0, 2, 3), values(2), values(2), mean, var, training, NULL));
+    }
+    SAMPLE(pleat_batch_norm(values(3, 2, 4), values(2), values(2), values(2), positive(2), false, NULL));
+}
+
+static void samples_softmax(void)
+{
+    SAMPLE(pleat_log_softmax(values(5), 0));
+    SAMPLE(pleat_log_softmax(values(5, 5), 0));
+    SAMPLE(pleat_log_softmax(values(5, 5), 1));
+    SAMPLE(pleat_log_softmax(values(5, 5), -1));
+    SAMPLE(pleat_log_softmax(values(3, 7, 4), 2));
+    SAMPLE(pleat_log_softmax(values(2, 3, 4), 1));
+    SAMPLE(pleat_log_softmax(values(2, 0, 4), 1));
+    SAMPLE_ZERO(pleat_log_softmax(values(), 0));
+    SAMPLE(pleat_softmax(values(5), 0));
+    SAMPLE(pleat_softmax(values(5, 5), 0));
+    SAMPLE(pleat_softmax(values(5, 5), 1));
+    SAMPLE(pleat_softmax(values(5, 5), -1));
+    SAMPLE(pleat_softmax(values(3, 7, 4), 2));
+    SAMPLE(pleat_softmax(values(2, 3, 4), 1));
+    SAMPLE(pleat_softmax(values(2, 0, 4), 1));
+    SAMPLE_ZERO(pleat_softmax(values(), 0));
+}
+
+#define LOSS(...) (&((pleat_cross_entropy_opts){ __VA_ARGS__ }))
+
+/* Classes in [0, 3). */
+#define classes(...) pleat_randint(0, 3, PLEAT_SHAPE(__VA_ARGS__))
+
+static void samples_losses(void)
+{
+    pleat_tensor *weight = random_of(PLEAT_SHAPE(3), 0.5, 1.5);
+    pleat_seed(12);
+    SAMPLE(pleat_cross_entropy(values(3), classes()));
+    SAMPLE(pleat_cross_entropy(values(2, 3), classes(2)));
+    SAMPLE(pleat_cross_entropy(values(2, 3, 1), classes(2, 1)));
+    SAMPLE(pleat_cross_entropy(values(2, 3, 1, 2), classes(2, 1, 2)));
+    SAMPLE(pleat_cross_entropy(values(2, 3, 1, 2, 3), classes(2, 1, 2, 3)));
+    for (int reduction = PLEAT_REDUCE_MEAN; reduction <= PLEAT_REDUCE_NONE; reduction++) {
+        const pleat_loss_reduction r = (pleat_loss_reduction)reduction;
+        SAMPLE(pleat_cross_entropy_with(values(2, 3), classes(2), LOSS(.reduction = r)));
+        SAMPLE(pleat_cross_entropy_with(values(2, 3), classes(2), LOSS(.reduction = r, .weight = weight)));
+        SAMPLE(pleat_cross_entropy_with(values(5, 3, 2), classes(5, 2), LOSS(.reduction = r, .label_smoothing = 0.2)));
+        SAMPLE(pleat_cross_entropy_with(values(2, 3), classes(2),
+                                        LOSS(.reduction = r, .weight = weight, .label_smoothing = 1)));
+        SAMPLE(pleat_cross_entropy_with(values(9, 3), classes(9),
+                                        LOSS(.reduction = r, .ignore = true, .ignore_index = 1)));
+        SAMPLE(pleat_cross_entropy_with(
+            values(9, 3), classes(9), LOSS(.reduction = r, .weight = weight, .ignore = true, .label_smoothing = 0.5)));
+    }
+    SAMPLE(pleat_cross_entropy_with(values(0, 3), classes(0), LOSS(.reduction = PLEAT_REDUCE_SUM)));
+}
+
+static void samples_dropout(void)
+{
+    pleat_seed(13);
+    SAMPLE(pleat_dropout(values(5, 5), 0.5));
+    SAMPLE(pleat_dropout(values(100), 0.3));
+    SAMPLE_ZERO(pleat_dropout(values(5), 1.0));
+    SAMPLE_ZERO(pleat_dropout(values(), 0.5));
+    SAMPLE(pleat_dropout(values(0, 3), 0.5));
+}
+
+#endif
