@@ -55,7 +55,7 @@ as_root()
     elif command -v sudo >/dev/null; then
         run sudo "$@"
     else
-        die "this needs root, and there is no sudo. As root: $*"
+        die "this needs root, and there is no sudo: $*"
     fi
 }
 
@@ -102,6 +102,9 @@ deps()
     done
     if [ -z "$missing" ]; then
         return
+    fi
+    if [ "$(id -u)" != 0 ] && [ $manager != brew ] && ! command -v sudo >/dev/null; then
+        die "missing:$missing. Installing needs root, and there is no sudo; PLEAT_NO_INSTALL=1 tries without"
     fi
     say "Installing with $manager:$missing"
     # shellcheck disable=SC2086 # a list
