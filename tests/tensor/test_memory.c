@@ -20,11 +20,8 @@ END_TEST
 
 START_TEST(a_steady_loop_allocates_nothing)
 {
-    void *first = pleat_alloc(1000);
-    pleat_free(first);
-    void *again = pleat_alloc(1000);
-    pleat_free(again);
-    if (first != again) /* a sanitizer is watching: nothing is cached */
+    pleat_free(pleat_alloc(1000));
+    if (pleat_memory_stats().cached_bytes == 0) /* a sanitizer or valgrind is watching: nothing is cached */
         return;
     for (int step = 0; step < 3; step++) {
         const pleat_memory before = pleat_memory_stats();
