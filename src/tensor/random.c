@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 #include "kernels/random.h"
 #include "tensor/error.h"
+#include "tensor/thread.h"
 
 #include <math.h>
 
@@ -52,8 +53,10 @@ static void randint_range(int64_t begin, int64_t end, void *ctx)
 /* An empty tensor for the function `name`, which its errors then begin with. */
 static pleat_tensor *empty(const char *name, pleat_shape shape, pleat_dtype dtype)
 {
+    if (pleat_pending() != PLEAT_OK)
+        return NULL;
     const char *before = pleat_context(name);
-    pleat_tensor *t = pleat_empty(shape, dtype);
+    pleat_tensor *t = pleat_borrow(pleat_tensor_new(shape, dtype));
     pleat_context(before);
     return t;
 }
