@@ -286,7 +286,7 @@ static pleat_status infer(const pleat_call *call, pleat_spec *out)
     if (status != PLEAT_OK)
         return status;
     const pleat_shape *x = &call->in_spec[X].shape;
-    if (per_channel(x) == 1)
+    if (per_channel(x) == 1 && x->dim[1] > 0)
         return pleat_fail(PLEAT_ESHAPE, "training needs more than one value per channel, input %s has 1",
                           pleat_shape_text(*x).text);
     out[1] = out[2] = (pleat_spec){ .dtype = PLEAT_F64, .shape = PLEAT_SHAPE(x->dim[1]) };
@@ -465,6 +465,9 @@ pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tens
     const norm_params params = { o.eps == 0 ? 1e-5 : o.eps };
     if (pleat_pending() != PLEAT_OK)
         return NULL;
+    if (pleat_ndim(x) == 1 && pleat_numel(x) == 0) /* as in PyTorch: no channels, and nothing to ask about them */
+        return pleat_squeeze(
+            pleat_batch_norm(pleat_unsqueeze(x, 0), weight, bias, running_mean, running_var, training, opts), 0);
     if (!training)
         return pleat_apply(&pleat_op_batch_norm_eval, (pleat_tensor *[]){ x, weight, bias, running_mean, running_var },
                            5, &params);
