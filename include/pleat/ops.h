@@ -125,6 +125,28 @@ PLEAT_API pleat_hw pleat_conv2d_output_size(pleat_hw image, pleat_hw kernel, con
 PLEAT_API pleat_hw pleat_conv_transpose2d_output_size(pleat_hw image, pleat_hw kernel,
                                                       const pleat_conv_transpose2d_opts *opts);
 
+/* In one dimension: x (N, C, L) or (C, L), weight (O, C/groups, K), or (C, O/groups, K) for the transpose. The same core. */
+typedef struct {
+    int64_t stride, padding, dilation, groups; /* stride, dilation, groups 0: 1 */
+} pleat_conv1d_opts;
+typedef struct {
+    int64_t stride, padding, output_padding, dilation, groups;
+} pleat_conv_transpose1d_opts;
+PLEAT_API pleat_tensor *pleat_conv1d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
+                                     const pleat_conv1d_opts *opts);
+PLEAT_API pleat_tensor *pleat_conv_transpose1d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
+                                               const pleat_conv_transpose1d_opts *opts);
+
+/* Locally connected: conv2d with other weights at each place. x (N, C, H, W) or (C, H, W), weight (OH, OW, O, C/groups,
+ * KH, KW), bias (O), or (O, OH, OW) where each place has its own, or NULL -> (N, O, OH, OW):
+ * y[n, o, p, q] = b + sum over c, i, j of w[p, q, o, c, i, j] x[n, g C/groups + c, p SH + i DH - PH, q SW + j DW - PW]. */
+PLEAT_API pleat_tensor *pleat_local_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
+                                           const pleat_conv2d_opts *opts);
+/* Its transpose: conv_transpose2d with other weights at each place of x. Weight (H, W, C, O/groups, KH, KW), bias (O),
+ * or one for each place of the result, or NULL. output_padding is below the stride. */
+PLEAT_API pleat_tensor *pleat_local_conv_transpose2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
+                                                     const pleat_conv_transpose2d_opts *opts);
+
 /* ---- Pooling ---- */
 
 /* The largest element under the window, (N, C, H, W) or (C, H, W). Padding counts as -infinity and is at most half of
