@@ -16,6 +16,7 @@
 typedef struct {
     const char *isa; /* "generic", "avx2", "avx512" */
     const struct pleat_copy_kernels *copy;
+    const struct pleat_optim_kernels *optim;
     const struct pleat_random_kernels *random;
     const struct pleat_elementwise_kernels *elementwise;
     const struct pleat_gemm_kernels *gemm;

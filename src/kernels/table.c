@@ -6,6 +6,7 @@
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
 #include "kernels/norm.h"
+#include "kernels/optim.h"
 #include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
@@ -19,6 +20,7 @@ extern const pleat_kernels PLEAT_K(kernels);
 const pleat_kernels PLEAT_K(kernels) = {
     .isa = TEXT(PLEAT_ISA),
     .copy = &PLEAT_K(copy_kernels),
+    .optim = &PLEAT_K(optim_kernels),
     .random = &PLEAT_K(random_kernels),
     .elementwise = &PLEAT_K(elementwise_kernels),
     .gemm = &PLEAT_K(gemm_kernels),

@@ -1,0 +1,40 @@
+/* The sequence: modules one after the other, named "0", "1", ... */
+#include "nn/module.h"
+
+#include "tensor/error.h"
+
+#include <pleat/scope.h>
+
+#include <stdio.h>
+
+static pleat_tensor *sequential_forward(pleat_module *self, pleat_tensor *x)
+{
+    const pleat_scope scope = pleat_scope_begin();
+    for (const pleat_member *c = self->children; c; c = c->next)
+        x = pleat_forward(c->child, x);
+    return pleat_scope_return(scope, x);
+}
+
+static const pleat_module_class sequential_class = { .name = "sequential", .forward = sequential_forward };
+
+pleat_module *pleat_sequential_of(pleat_module *const *modules, int count)
+{
+    if (count < 0 || (count && !modules)) {
+        pleat_fail(PLEAT_EINVAL, "sequential: %d modules", count);
+        return NULL;
+    }
+    pleat_module *m = pleat_module_new(&sequential_class);
+    for (int i = 0; i < count; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", i);
+        if (!m)
+            pleat_module_free(modules[i]);
+        else
+            pleat_module_add_child(m, name, modules[i]);
+    }
+    if (m && pleat_pending() != PLEAT_OK) {
+        pleat_module_free(m);
+        return NULL;
+    }
+    return m;
+}
