@@ -88,10 +88,11 @@ pleat_tensor *pleat_read_idx(const char *path)
 {
     if (pleat_pending() != PLEAT_OK)
         return NULL;
+    const pleat_scope scope = pleat_scope_begin(); /* where it fails, what was read so far goes at once */
     const char *before = pleat_context("read_idx");
     pleat_tensor *t = read_idx(path);
     pleat_context(before);
-    return t;
+    return pleat_scope_return(scope, t);
 }
 
 pleat_dataset *pleat_idx_dataset(const char *images_path, const char *labels_path)

@@ -22,7 +22,7 @@ static void adam_f64(int64_t begin, int64_t end, void *work)
     pleat_kernels_get()->optim->adam_f64(work, begin, end);
 }
 
-static void update(const pleat_optimizer *o, pleat_optimized *p)
+static void update(const pleat_optimizer *o, const pleat_optimized *p, const void *gradient)
 {
     const pleat_tensor *t = p->parameter;
     const pleat_adam_opts *a = &o->adam.opts;
@@ -31,7 +31,7 @@ static void update(const pleat_optimizer *o, pleat_optimized *p)
         .p = pleat_tensor_address(t),
         .m = pleat_tensor_address(p->slot[0]),
         .v = pleat_tensor_address(p->slot[1]),
-        .g = pleat_tensor_address(p->gradient),
+        .g = gradient,
         .shrink = o->adam.decoupled ? 1 - o->lr * a->weight_decay : 1,
         .decay = o->adam.decoupled ? 0 : a->weight_decay,
         .beta1 = a->betas[0],

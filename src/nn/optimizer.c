@@ -1,7 +1,7 @@
 /* What optimizers share: the list of parameters, and a step that either happens to all of them or to none.
  *
- * A step is in two parts. The first looks at every gradient, makes it contiguous and finds room for new state: it may
- * fail, and has then changed nothing. The second runs the kernels: it cannot fail. */
+ * A step is in two parts. The first finds room for the state of parameters that have their first gradient: it may fail,
+ * and has then changed nothing. The second runs the kernels: it cannot fail. */
 #include "nn/optimizer.h"
 
 #include "nn/module.h"
@@ -61,30 +61,24 @@ pleat_optimizer *pleat_optimizer_new(const pleat_optimizer_class *cls, pleat_mod
     return o;
 }
 
+/* Room for the state of a parameter that has its first gradient. */
 static pleat_status prepare(const pleat_optimizer *o, pleat_optimized *p)
 {
-    const pleat_tensor *t = p->parameter, *grad = pleat_grad(t);
-    if (!grad)
-        return PLEAT_OK;
-    if (grad->dtype != t->dtype || !pleat_shape_equal(grad->shape, t->shape))
-        return pleat_fail(PLEAT_ESHAPE, "%s: a parameter %s of %s has a gradient %s of %s", o->cls.name,
-                          pleat_shape_text(t->shape).text, pleat_dtype_name(t->dtype),
-                          pleat_shape_text(grad->shape).text, pleat_dtype_name(grad->dtype));
-    for (int i = 0; i < o->cls.slots; i++) {
+    const pleat_tensor *t = p->parameter;
+    for (int i = 0; i < o->cls.slots && pleat_grad(t); i++) {
         if (p->slot[i] && p->slot[i]->dtype != t->dtype)
             return pleat_fail(PLEAT_EDTYPE,
                               "%s: a parameter %s is %s now and was %s; make a new optimizer after module_to",
                               o->cls.name, pleat_shape_text(t->shape).text, pleat_dtype_name(t->dtype),
                               pleat_dtype_name(p->slot[i]->dtype));
-        if (!p->slot[i]) {
-            p->slot[i] = pleat_tensor_new(t->shape, t->dtype);
-            if (!p->slot[i])
-                return pleat_pending();
-            memset(pleat_tensor_address(p->slot[i]), 0, (size_t)t->numel * pleat_dtype_size(t->dtype));
-        }
+        if (p->slot[i])
+            continue;
+        p->slot[i] = pleat_tensor_new(t->shape, t->dtype);
+        if (!p->slot[i])
+            return pleat_pending();
+        memset(pleat_tensor_address(p->slot[i]), 0, (size_t)t->numel * pleat_dtype_size(t->dtype));
     }
-    p->gradient = grad->contiguous ? pleat_retain(pleat_grad(t)) : pleat_tensor_copy(grad);
-    return pleat_pending();
+    return PLEAT_OK;
 }
 
 pleat_status pleat_optimizer_step(pleat_optimizer *o)
@@ -93,22 +87,20 @@ pleat_status pleat_optimizer_step(pleat_optimizer *o)
         return pleat_check();
     if (!o)
         return pleat_tell(pleat_fail(PLEAT_EINVAL, "optimizer_step: the optimizer is NULL"));
-    pleat_status status = PLEAT_OK;
-    for (int64_t i = 0; i < o->count && status == PLEAT_OK; i++)
-        status = prepare(o, &o->optimized[i]);
+    for (int64_t i = 0; i < o->count; i++)
+        if (prepare(o, &o->optimized[i]) != PLEAT_OK)
+            return pleat_check();
     for (int64_t i = 0; i < o->count; i++) {
         pleat_optimized *p = &o->optimized[i];
-        if (!p->gradient)
+        const pleat_tensor *grad = pleat_grad(p->parameter);
+        if (!grad)
             continue;
-        if (status == PLEAT_OK) {
-            pleat_tensor_changed(p->parameter);
-            p->steps++;
-            o->cls.update(o, p);
-        }
-        pleat_release(p->gradient);
-        p->gradient = NULL;
+        pleat_tensor_changed(p->parameter);
+        p->steps++;
+        o->cls.update(o, p,
+                      pleat_tensor_address(grad)); /* a leaf's gradient is contiguous and of its shape and dtype */
     }
-    return pleat_tell(status);
+    return PLEAT_OK;
 }
 
 void pleat_optimizer_zero_grad(pleat_optimizer *o)

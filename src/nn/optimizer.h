@@ -11,14 +11,13 @@ typedef struct {
     pleat_tensor *parameter;                   /* retained */
     pleat_tensor *slot[PLEAT_OPTIMIZER_SLOTS]; /* of its shape and dtype; zeros when it first has a gradient */
     int64_t steps;                             /* taken so far, the one under way included */
-    pleat_tensor *gradient;                    /* of the step under way: contiguous, retained */
 } pleat_optimized;
 
 typedef struct {
     const char *name;
     int slots; /* how many each parameter needs */
     /* Updates a parameter by its gradient; may not fail. */
-    void (*update)(const pleat_optimizer *o, pleat_optimized *p);
+    void (*update)(const pleat_optimizer *o, const pleat_optimized *p, const void *gradient);
 } pleat_optimizer_class;
 
 struct pleat_optimizer {

@@ -19,13 +19,13 @@ static void sgd_f64(int64_t begin, int64_t end, void *work)
     pleat_kernels_get()->optim->sgd_f64(work, begin, end);
 }
 
-static void update(const pleat_optimizer *o, pleat_optimized *p)
+static void update(const pleat_optimizer *o, const pleat_optimized *p, const void *gradient)
 {
     const pleat_tensor *t = p->parameter;
     pleat_sgd_work work = {
         .p = pleat_tensor_address(t),
         .v = p->slot[0] ? pleat_tensor_address(p->slot[0]) : NULL,
-        .g = pleat_tensor_address(p->gradient),
+        .g = gradient,
         .lr = o->lr,
         .momentum = o->sgd.momentum,
         .dampening = p->steps == 1 ? 0 : o->sgd.dampening, /* v begins as the gradient itself */

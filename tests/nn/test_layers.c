@@ -1,0 +1,301 @@
+/* The layers: what they hold, what they start from, what they compute, what they refuse. */
+#include "support/run.h"
+
+#include <pleat/pleat.h>
+
+#include <math.h>
+#include <string.h>
+
+#include "golden/net.h"
+
+#define HW(a, b) ((pleat_hw){ a, b })
+
+/* The names and shapes of all that a module holds, "weight(4, 2, 3, 3)! ...", where ! marks a parameter. */
+static pleat_status describe(const pleat_named_tensor *item, void *user)
+{
+    strcat(user, item->name);
+    strcat(user, pleat_shape_text(pleat_shape_of(item->tensor)).text);
+    strcat(user, item->is_parameter ? "! " : " ");
+    return PLEAT_OK;
+}
+
+static void holds(pleat_module *m, const char *want)
+{
+    char text[512] = "";
+    ck_assert_msg(m != NULL, "%s", pleat_error());
+    ck_assert_ok(pleat_module_visit(m, describe, text));
+    ck_assert_str_eq(text, want);
+    pleat_module_free(m);
+    ck_assert_int_eq(pleat_live_tensors(), 0); /* making it left nothing in the caller's scope */
+}
+
+START_TEST(members_are_pytorchs)
+{
+    holds(pleat_nn_conv2d(4, 6, HW(3, 2), &(pleat_conv2d_opts){ .groups = 2 }), "weight(6, 2, 3, 2)! bias(6,)! ");
+    holds(pleat_nn_conv2d(4, 6, HW(3, 2), &(pleat_conv2d_opts){ .no_bias = true }), "weight(6, 4, 3, 2)! ");
+    holds(pleat_nn_conv_transpose2d(4, 6, HW(3, 2), &(pleat_conv_transpose2d_opts){ .groups = 2 }),
+          "weight(4, 3, 3, 2)! bias(6,)! ");
+    holds(pleat_nn_linear(5, 2), "weight(2, 5)! bias(2,)! ");
+    holds(pleat_nn_linear_no_bias(5, 2), "weight(2, 5)! ");
+    holds(pleat_nn_batch_norm2d(3), "weight(3,)! bias(3,)! running_mean(3,) running_var(3,) num_batches_tracked() ");
+    holds(pleat_nn_relu(), "");
+    holds(pleat_sequential(pleat_nn_flatten(), pleat_sequential(pleat_nn_relu(), pleat_nn_linear_no_bias(1, 2))),
+          "1.1.weight(2, 1)! ");
+    holds(pleat_sequential_of(NULL, 0), "");
+}
+END_TEST
+
+/* Uniform within the bound: all inside, close to it, mean and variance as they should be. */
+static void is_uniform(pleat_tensor *t, double bound)
+{
+    const float *p = pleat_data_f32(t);
+    const double n = (double)pleat_numel(t);
+    double sum = 0, squares = 0, most = 0;
+    for (int64_t i = 0; i < pleat_numel(t); i++) {
+        sum += (double)p[i];
+        squares += (double)p[i] * (double)p[i];
+        most = fmax(most, fabs((double)p[i]));
+    }
+    ck_assert_msg(most <= bound && most > 0.98 * bound, "%g is the largest, %g the bound", most, bound);
+    ck_assert(fabs(sum / n) < 4 * bound / sqrt(3 * n));
+    ck_assert_double_eq_tol(squares / n, bound * bound / 3, 0.1 * bound * bound / 3);
+}
+
+START_TEST(they_start_as_pytorchs_do)
+{
+    pleat_seed(1);
+    pleat_module *m = pleat_nn_conv2d(8, 300, HW(3, 5), &(pleat_conv2d_opts){ .groups = 2 });
+    is_uniform(pleat_module_parameter(m, "weight"), 1 / sqrt(4 * 15));
+    is_uniform(pleat_module_parameter(m, "bias"), 1 / sqrt(4 * 15));
+    pleat_module_free(m);
+    m = pleat_nn_conv_transpose2d(40, 300, HW(2, 3), NULL);
+    is_uniform(pleat_module_parameter(m, "weight"), 1 / sqrt(300 * 6)); /* PyTorch takes size(1) for the fan here too */
+    is_uniform(pleat_module_parameter(m, "bias"), 1 / sqrt(300 * 6));
+    pleat_module_free(m);
+    m = pleat_nn_linear(50, 400);
+    is_uniform(pleat_module_parameter(m, "weight"), 1 / sqrt(50));
+    is_uniform(pleat_module_parameter(m, "bias"), 1 / sqrt(50));
+    pleat_module_free(m);
+    m = pleat_nn_batch_norm2d(2);
+    ck_assert(pleat_data_f32(pleat_module_parameter(m, "weight"))[1] == 1 &&
+              pleat_data_f32(pleat_module_parameter(m, "bias"))[1] == 0);
+    ck_assert(pleat_data_f32(pleat_module_buffer(m, "running_var"))[1] == 1 &&
+              pleat_data_f32(pleat_module_buffer(m, "running_mean"))[1] == 0);
+    pleat_module_free(m);
+
+    pleat_seed(5); /* a seed gives the same layer again */
+    pleat_module *a = pleat_nn_linear(3, 4);
+    pleat_module *c = pleat_nn_linear(3, 4);
+    pleat_seed(5);
+    pleat_module *b = pleat_nn_linear(3, 4);
+    ck_assert(pleat_equal(pleat_module_parameter(a, "bias"), pleat_module_parameter(b, "bias")));
+    ck_assert(pleat_equal(pleat_module_parameter(a, "weight"), pleat_module_parameter(b, "weight")));
+    ck_assert(!pleat_equal(pleat_module_parameter(a, "weight"), pleat_module_parameter(c, "weight")));
+    pleat_module_free(a);
+    pleat_module_free(b);
+    pleat_module_free(c);
+}
+END_TEST
+
+static void is_near(pleat_tensor *t, const double *want, size_t bytes)
+{
+    ck_assert_msg(t != NULL, "%s", pleat_error());
+    ck_assert_int_eq(pleat_numel(t) * 8, (int64_t)bytes);
+    const double *got = pleat_data_f64(pleat_contiguous(t));
+    for (int64_t i = 0; i < pleat_numel(t); i++)
+        ck_assert_msg(fabs(got[i] - want[i]) <= 1e-11 * fabs(want[i]), "[%d] is %.17g, not %.17g", (int)i, got[i],
+                      want[i]);
+}
+
+START_TEST(a_network_computes_what_pytorchs_does)
+{
+    const pleat_scope s = pleat_scope_begin();
+    pleat_module *net =
+        pleat_sequential(pleat_nn_conv2d(2, 3, HW(3, 2), NULL), pleat_nn_batch_norm2d(3), pleat_nn_relu(),
+                         pleat_sequential(pleat_nn_conv2d(3, 3, HW(1, 1), &(pleat_conv2d_opts){ .no_bias = true }),
+                                          pleat_nn_conv_transpose2d(3, 2, HW(2, 2), NULL)),
+                         pleat_nn_flatten(), pleat_nn_linear(24, 4));
+    if (pleat_load(net, PLEAT_TEST_DIR "/golden/net.safetensors") != PLEAT_OK) {
+        ck_assert_failed(PLEAT_EIO, "built with cJSON");
+        return;
+    }
+    ck_assert_ok(pleat_module_to(net, PLEAT_F64));
+    pleat_tensor *x = pleat_from_data(net_input, PLEAT_SHAPE(3, 2, 4, 4), PLEAT_F64);
+    pleat_module_train(net, false);
+    is_near(pleat_forward(net, x), net_eval, sizeof net_eval);
+    ck_assert(pleat_item(pleat_module_buffer(net, "1.num_batches_tracked")) == 13 * 6 % 17);
+    pleat_module_train(net, true);
+    is_near(pleat_forward(net, x), net_training, sizeof net_training);
+    ck_assert(pleat_item(pleat_module_buffer(net, "1.num_batches_tracked")) == 13 * 6 % 17 + 1);
+    is_near(pleat_module_buffer(net, "1.running_mean"), net_running_mean, sizeof net_running_mean);
+    is_near(pleat_module_buffer(net, "1.running_var"), net_running_var, sizeof net_running_var);
+    pleat_module_free(net);
+    pleat_scope_end(s);
+    ck_assert_int_eq(pleat_live_tensors(), 0);
+}
+END_TEST
+
+START_TEST(options_reach_the_op)
+{
+    const pleat_scope s = pleat_scope_begin();
+    pleat_tensor *x = pleat_randn(PLEAT_SHAPE(2, 4, 9, 8), PLEAT_F32);
+    const pleat_conv2d_opts c = { .stride = { 2, 1 }, .padding = { 1, 2 }, .dilation = { 1, 2 }, .groups = 2 };
+    pleat_module *m = pleat_nn_conv2d(4, 6, HW(3, 3), &c);
+    ck_assert(pleat_equal(pleat_forward(m, x),
+                          pleat_conv2d(x, pleat_module_parameter(m, "weight"), pleat_module_parameter(m, "bias"), &c)));
+    pleat_module_free(m);
+    const pleat_conv_transpose2d_opts t = {
+        .stride = { 3, 2 }, .padding = { 1, 0 }, .output_padding = { 2, 1 }, .groups = 2
+    };
+    m = pleat_nn_conv_transpose2d(4, 6, HW(3, 3), &t);
+    ck_assert(pleat_equal(pleat_forward(m, x), pleat_conv_transpose2d(x, pleat_module_parameter(m, "weight"),
+                                                                      pleat_module_parameter(m, "bias"), &t)));
+    pleat_module_free(m);
+    const pleat_window w = { .kernel = { 3, 2 }, .stride = { 2, 2 }, .padding = { 1, 1 } };
+    m = pleat_nn_max_pool2d(&w);
+    ck_assert(pleat_equal(pleat_forward(m, x), pleat_max_pool2d(x, &w)));
+    pleat_module_free(m);
+    m = pleat_nn_flatten();
+    ck_assert(pleat_shape_equal(pleat_shape_of(pleat_forward(m, x)), PLEAT_SHAPE(2, 288)));
+    pleat_module_free(m);
+
+    m = pleat_nn_dropout(0.75);
+    pleat_tensor *ones = pleat_ones(PLEAT_SHAPE(10000), PLEAT_F32), *y = pleat_forward(m, ones);
+    int64_t kept = 0;
+    for (int64_t i = 0; i < 10000; i++) {
+        ck_assert(pleat_data_f32(y)[i] == 0 || pleat_data_f32(y)[i] == 4);
+        kept += pleat_data_f32(y)[i] != 0;
+    }
+    ck_assert(kept > 2300 && kept < 2700);
+    pleat_module_train(m, false);
+    ck_assert_ptr_eq(pleat_forward(m, ones), ones);
+    pleat_module_free(m);
+    pleat_scope_end(s);
+}
+END_TEST
+
+START_TEST(a_sequence_frees_what_is_in_between)
+{
+    const pleat_scope s = pleat_scope_begin();
+    pleat_module *net = pleat_sequential(pleat_nn_relu(), pleat_nn_relu(), pleat_nn_flatten());
+    pleat_tensor *x = pleat_ones(PLEAT_SHAPE(2, 3, 4), PLEAT_F32);
+    const int64_t live = pleat_live_tensors();
+    pleat_tensor *y = pleat_forward(net, x);
+    ck_assert(pleat_shape_equal(pleat_shape_of(y), PLEAT_SHAPE(2, 12)));
+    ck_assert_int_eq(pleat_live_tensors(), live + 1);
+    pleat_module_free(net);
+
+    net = pleat_sequential_of(NULL, 0);
+    ck_assert_ptr_eq(pleat_forward(net, x), x);
+    pleat_module_free(net);
+    pleat_scope_end(s);
+    ck_assert_int_eq(pleat_live_tensors(), 0);
+}
+END_TEST
+
+static void refused(pleat_module *m, pleat_status code, const char *words)
+{
+    ck_assert_ptr_null(m);
+    ck_assert_failed(code, words);
+    ck_assert_int_eq(pleat_live_tensors(), 0);
+}
+
+START_TEST(bad_arguments)
+{
+    const pleat_status inval = PLEAT_EINVAL;
+    refused(pleat_nn_conv2d(0, 4, HW(3, 3), NULL), inval, "nn_conv2d: channels");
+    refused(pleat_nn_conv2d(4, -1, HW(3, 3), NULL), inval, "-1 out");
+    refused(pleat_nn_conv2d(4, 4, HW(3, 0), NULL), inval, "kernel must be at least (1, 1), not (3, 0)");
+    refused(pleat_nn_conv2d(4, 6, HW(3, 3), &(pleat_conv2d_opts){ .groups = 4 }), inval,
+            "4 groups must divide 4 channels in and 6 out");
+    refused(pleat_nn_conv2d(6, 4, HW(3, 3), &(pleat_conv2d_opts){ .groups = 4 }), inval, "4 groups");
+    refused(pleat_nn_conv2d(4, 4, HW(3, 3), &(pleat_conv2d_opts){ .groups = -1 }), inval, "-1 groups");
+    refused(pleat_nn_conv2d(4, 4, HW(3, 3), &(pleat_conv2d_opts){ .stride = { 2, 0 } }), inval, "stride");
+    refused(pleat_nn_conv2d(4, 4, HW(3, 3), &(pleat_conv2d_opts){ .padding = { 0, -1 } }), inval, "padding");
+    refused(pleat_nn_conv2d(4, 4, HW(3, 3), &(pleat_conv2d_opts){ .dilation = { 0, 2 } }), inval, "dilation");
+    refused(pleat_nn_conv2d(INT64_C(1) << 40, INT64_C(1) << 40, HW(3, 3), NULL), PLEAT_ENOMEM, "");
+    refused(pleat_nn_conv_transpose2d(4, 6, HW(3, 3), &(pleat_conv_transpose2d_opts){ .groups = 4 }), inval,
+            "nn_conv_transpose2d: 4 groups");
+    refused(pleat_nn_conv_transpose2d(4, 4, HW(3, 3), &(pleat_conv_transpose2d_opts){ .output_padding = { 1, 0 } }),
+            inval, "output padding (1, 0)");
+    refused(pleat_nn_conv_transpose2d(4, 4, HW(3, 3), &(pleat_conv_transpose2d_opts){ .output_padding = { 0, -1 } }),
+            inval, "output padding");
+    refused(pleat_nn_linear(0, 4), inval, "nn_linear: features");
+    refused(pleat_nn_linear_no_bias(4, 0), inval, "nn_linear: features");
+    refused(pleat_nn_batch_norm2d(0), inval, "nn_batch_norm2d: channels");
+    refused(pleat_nn_dropout(1.5), inval, "not 1.5");
+    refused(pleat_nn_dropout(NAN), inval, "nn_dropout");
+    refused(pleat_nn_max_pool2d(NULL), inval, "window is NULL");
+    refused(pleat_nn_max_pool2d(&(pleat_window){ .kernel = { 2, 2 }, .padding = { 2, 0 } }), inval,
+            "at most half the kernel");
+    refused(pleat_sequential(pleat_nn_linear(2, 3), pleat_nn_linear(0, 3), pleat_nn_linear(2, 3)), inval,
+            "nn_linear: features");
+    refused(pleat_sequential(pleat_nn_linear(2, 3), NULL), inval, "child '1' is NULL");
+    refused(pleat_sequential_of(NULL, 2), inval, "sequential");
+
+    const pleat_scope s = pleat_scope_begin();
+    pleat_module *m = pleat_nn_batch_norm2d(2);
+    ck_assert_ptr_null(pleat_forward(m, pleat_ones(PLEAT_SHAPE(3, 2), PLEAT_F32)));
+    ck_assert_failed(PLEAT_ESHAPE, "batch_norm2d: the input must be (N, C, H, W), not (3, 2)");
+    ck_assert_ptr_null(pleat_forward(m, pleat_ones(PLEAT_SHAPE(1, 2, 1, 1), PLEAT_F32)));
+    ck_assert_int_ne(pleat_check(), PLEAT_OK);
+    ck_assert(pleat_item(pleat_module_buffer(m, "num_batches_tracked")) == 0); /* a failed batch does not count */
+    pleat_module_free(m);
+    pleat_scope_end(s);
+}
+END_TEST
+
+START_TEST(no_memory)
+{
+    for (int64_t n = 1;; n++) {
+        pleat_memory_fail_after(n);
+        pleat_module *m = pleat_sequential(pleat_nn_conv2d(2, 2, HW(1, 1), NULL), pleat_nn_batch_norm2d(2),
+                                           pleat_nn_relu(), pleat_nn_max_pool2d(&(pleat_window){ .kernel = { 2, 2 } }),
+                                           pleat_nn_dropout(0.5), pleat_nn_flatten(), pleat_nn_linear(2, 2));
+        const bool done = pleat_memory_fail_after(0) > 0;
+        ck_assert_int_eq(pleat_check(), done ? PLEAT_OK : PLEAT_ENOMEM);
+        ck_assert((m != NULL) == done);
+        pleat_module_free(m);
+        ck_assert_int_eq(pleat_live_tensors(), 0);
+        if (done)
+            return;
+    }
+}
+END_TEST
+
+START_TEST(fans_and_distributions)
+{
+    const pleat_scope s = pleat_scope_begin();
+    int64_t in, out;
+    ck_assert_ok(pleat_fans(pleat_zeros(PLEAT_SHAPE(6, 4, 3, 2), PLEAT_F32), &in, &out));
+    ck_assert(in == 24 && out == 36);
+    ck_assert_ok(pleat_fans(pleat_zeros(PLEAT_SHAPE(6, 4), PLEAT_F32), &in, NULL));
+    ck_assert(in == 4);
+    ck_assert_int_eq(pleat_fans(pleat_zeros(PLEAT_SHAPE(6), PLEAT_F32), &in, &out), PLEAT_ESHAPE);
+    ck_assert_failed(PLEAT_ESHAPE, "two dimensions or more, not (6,)");
+
+    pleat_tensor *t = pleat_set_requires_grad(pleat_zeros(PLEAT_SHAPE(300, 100), PLEAT_F32), true);
+    ck_assert_ptr_eq(pleat_kaiming_uniform_(t, 0), t); /* off the tape, also on a parameter */
+    is_uniform(t, sqrt(6.0 / 100));
+    ck_assert_ptr_eq(pleat_kaiming_uniform_(t, sqrt(5)), t);
+    is_uniform(t, 1.0 / 10);
+    ck_assert_ptr_eq(pleat_xavier_uniform_(t, 2), t);
+    is_uniform(t, 2 * sqrt(6.0 / 400));
+    ck_assert_ptr_eq(pleat_kaiming_normal_(t, 0), t);
+    ck_assert_double_eq_tol(pleat_item(pleat_mean(pleat_mul(t, t))), 2.0 / 100, 0.03 * 2 / 100);
+    ck_assert_ptr_eq(pleat_xavier_normal_(t, 1), t);
+    ck_assert_double_eq_tol(pleat_item(pleat_mean(pleat_mul(t, t))), 2.0 / 400, 0.03 * 2 / 400);
+    ck_assert(pleat_is_leaf(t) && pleat_grad_enabled());
+
+    ck_assert_ptr_null(pleat_kaiming_uniform_(NULL, 0));
+    ck_assert_failed(PLEAT_EINVAL, "NULL");
+    ck_assert_ptr_null(pleat_xavier_uniform_(t, NAN));
+    ck_assert_failed(PLEAT_EINVAL, "gain");
+    pleat_tensor *none = pleat_zeros(PLEAT_SHAPE(0, 3), PLEAT_F32);
+    ck_assert_ptr_eq(pleat_kaiming_normal_(none, 0), none);
+    pleat_scope_end(s);
+}
+END_TEST
+
+RUN_TESTS("layers", members_are_pytorchs, they_start_as_pytorchs_do, a_network_computes_what_pytorchs_does,
+          options_reach_the_op, a_sequence_frees_what_is_in_between, bad_arguments, no_memory, fans_and_distributions)
