@@ -18,7 +18,7 @@ static void FN(patch_run)(const pleat_patches *p, const T *base, int64_t row, in
             to[i] = 0;
         if (in.begin < in.end)
             FN(copy_row)
-            (to + in.begin, base + n * p->image + r * p->size.w + s + in.begin * step, step, in.end - in.begin);
+        (to + in.begin, base + n * p->image + r * p->size.w + s + in.begin * step, step, in.end - in.begin);
         for (int64_t i = in.end; i < run; i++)
             to[i] = 0;
         to += run;
@@ -63,27 +63,43 @@ static void FN(pack_taps)(const pleat_operand *o, int64_t first, int64_t lanes, 
 {
     enum { RUN = 64 };
     const pleat_patches *p = o->source;
-    T rows[VL * RUN];
-    for (int64_t l = 0; l < width; l += VL)
+    T rows[VL * RUN] = { 0 };
+    int64_t j = first % p->taps.w, i = first / p->taps.w % p->taps.h, c = first / p->taps.w / p->taps.h;
+    for (int64_t l = 0; l < width; l += VL) {
+        const T *base[VL];
+        int64_t row[VL], column[VL], used = 0;
+        for (; used < VL && l + used < lanes; used++) {
+            base[used] = (const T *)o->base + c * p->channel;
+            row[used] = i * p->tap_step.h + p->origin.h;
+            column[used] = j * p->tap_step.w + p->origin.w;
+            if (++j == p->taps.w) {
+                j = 0;
+                if (++i == p->taps.h) {
+                    i = 0;
+                    c++;
+                }
+            }
+        }
+        for (int64_t t = used; t < VL; t++)
+            memset(rows + t * RUN, 0, RUN * sizeof(T));
         for (int64_t done = 0; done < depth; done += RUN) {
             const int64_t window = k + done, run = depth - done < RUN ? depth - done : RUN;
-            const int64_t x = window % p->windows.w, y = window / p->windows.w % p->windows.h;
-            for (int64_t t = 0; t < VL; t++) {
-                const int64_t tap = first + l + t, j = tap % p->taps.w, i = tap / p->taps.w % p->taps.h;
-                if (l + t < lanes)
-                    FN(patch_run)
-                    (p, (const T *)o->base + tap / p->taps.w / p->taps.h * p->channel, i * p->tap_step.h + p->origin.h,
-                     j * p->tap_step.w + p->origin.w, window / p->windows.w / p->windows.h, y, x, run, rows + t * RUN);
-                else
-                    memset(rows + t * RUN, 0, RUN * sizeof(T));
-            }
+            const int64_t line = window / p->windows.w, x = window % p->windows.w;
+            const int64_t n = line / p->windows.h, y = line % p->windows.h;
+            for (int64_t t = 0; t < used; t++)
+                FN(patch_run)(p, base[t], row[t], column[t], n, y, x, run, rows + t * RUN);
             for (int64_t step = 0; step < run; step += VL) {
                 V block[VL];
+#pragma GCC unroll 16
                 for (int t = 0; t < VL; t++)
                     block[t] = FN(load)(rows + t * RUN + step);
                 FN(transpose)(block);
-                for (int s = 0; s < VL && step + s < run; s++)
-                    FN(store)((T *)panel + (done + step + s) * width + l, block[s]);
+                T *to = (T *)panel + (done + step) * width + l;
+#pragma GCC unroll 16
+                for (int s = 0; s < VL; s++)
+                    if (step + s < run)
+                        FN(store)(to + s * width, block[s]);
             }
         }
+    }
 }

@@ -3,27 +3,42 @@
 
 #include "kernels/span.h"
 
+#include <string.h>
+
 /* Sums that the registers hold: pixels of a strip with one and with two vectors; vectors of pixels with up to two, four
- * and six output channels. */
+ * and six output channels; by weight, taps with two vectors of channels, and with up to two, four and six channels. */
 #if defined PLEAT_ISA_avx512 || defined __aarch64__
 #define STRIP_1 16
 #define STRIP_2 14
 #define SLOTS_1 8
 #define SLOTS_4 6
 #define SLOTS_6 4
+#define WALK_TAPS 10
+#define DOTS_1 8
+#define DOTS_4 5
+#define DOTS_6 4
 #elif defined PLEAT_ISA_avx2
 #define STRIP_1 12
 #define STRIP_2 6
 #define SLOTS_1 4
 #define SLOTS_4 3
 #define SLOTS_6 2
+#define WALK_TAPS 5
+#define DOTS_1 4
+#define DOTS_4 2
+#define DOTS_6 1
 #else
 #define STRIP_1 8
 #define STRIP_2 4
 #define SLOTS_1 4
 #define SLOTS_4 2
 #define SLOTS_6 1
+#define WALK_TAPS 4
+#define DOTS_1 4
+#define DOTS_4 2
+#define DOTS_6 1
 #endif
+#define WALK_BYTES (16 << 10)
 #define DEPTH 512 /* taps at a time at most, so that a panel of weights stays in the L2 cache */
 
 #define PLEAT_FLOAT 32
@@ -51,8 +66,7 @@ static int64_t copy_bytes(const pleat_direct_work *w)
 static int64_t scratch(const pleat_direct_work *w)
 {
     const int64_t size = w->dtype == PLEAT_F64 ? 8 : 4, line = w->patches->windows.w;
-    const int64_t pixels = w->patches->step.h == 1 ? w->lines * (line > w->pitch ? line : w->pitch)
-                                                   : w->lines * (line + PLEAT_VECTOR_BYTES / size);
+    const int64_t pixels = w->lines * ((line > w->pitch ? line : w->pitch) + PLEAT_VECTOR_BYTES / size);
     return copy_bytes(w) + align(w->width * (pixels * size + 9 * PLEAT_VECTOR_BYTES));
 }
 
@@ -76,9 +90,41 @@ static void pixels(const pleat_direct_work *w, const void *image, int64_t n, int
         pixels_f32(w, image, n, y, y_end, o, o_end, scratch_memory, sums);
 }
 
+static void weight_channels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end,
+                            int64_t o, int64_t o_end, void *sums, void *scratch_memory)
+{
+    void *turned = (char *)scratch_memory + copy_bytes(w);
+    if (w->dtype == PLEAT_F64)
+        weight_channels_f64(w, image, n, y, y_end, o, o_end, sums, scratch_memory, turned);
+    else
+        weight_channels_f32(w, image, n, y, y_end, o, o_end, sums, scratch_memory, turned);
+}
+
+static void weight_pixels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
+                          int64_t o_end, void *sums, void *scratch_memory)
+{
+    void *gradient = (char *)scratch_memory + copy_bytes(w);
+    if (w->dtype == PLEAT_F64)
+        weight_pixels_f64(w, image, n, y, y_end, o, o_end, sums, scratch_memory, gradient);
+    else
+        weight_pixels_f32(w, image, n, y, y_end, o, o_end, sums, scratch_memory, gradient);
+}
+
+static void add_slices(const pleat_direct_work *w, const void *sums, int64_t slices, int64_t slice, int64_t o,
+                       int64_t o_end, void *gradient)
+{
+    if (w->dtype == PLEAT_F64)
+        add_slices_f64(w, sums, slices, slice, o, o_end, gradient);
+    else
+        add_slices_f32(w, sums, slices, slice, o, o_end, gradient);
+}
+
 const struct pleat_direct_kernels PLEAT_K(direct_kernels) = {
     .vector = { [PLEAT_F32] = PLEAT_VECTOR_BYTES / 4, [PLEAT_F64] = PLEAT_VECTOR_BYTES / 8 },
     .scratch = scratch,
     .channels = channels,
     .pixels = pixels,
+    .weight_channels = weight_channels,
+    .weight_pixels = weight_pixels,
+    .add_slices = add_slices,
 };

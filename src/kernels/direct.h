@@ -1,4 +1,5 @@
-/* Direct convolutions of one chunk: a band of windows of one image, from a padded copy of the rows that it reads.
+/* Direct convolutions, and their gradients by the weight, of one chunk: a band of windows of one image, from a padded
+ * copy of the rows that it reads.
  *
  * The copy holds, for each channel, the band's rows from the first tap's to the last tap's, zeros where they leave the
  * image. With a step of windows above 1 a row's columns are sorted by their remainder, so that a tap's pixels for
@@ -11,7 +12,11 @@
  *
  *   channels  a vector holds output channels of one pixel. Packed weights are the vectors, pixels are broadcast: for a
  *             strip of up to 14 pixels by two vectors all sums stay in registers. Turned into planes at the end.
- *   pixels    a vector holds pixels of one output channel; weights are broadcast. For few output channels. */
+ *   pixels    a vector holds pixels of one output channel; weights are broadcast. For few output channels.
+ *
+ * By weight there are the same two. Channels: the output gradient is turned, so that a vector holds channels of one
+ * pixel, and each tap's pixel is broadcast; up to ten taps by two vectors stay in registers while the band is walked.
+ * Pixels: vectors of pixels of a few taps times vectors of pixels of a few channels, their elements added up last. */
 #ifndef PLEAT_KERNELS_DIRECT_H
 #define PLEAT_KERNELS_DIRECT_H
 
@@ -44,6 +49,16 @@ struct pleat_direct_kernels {
                      int64_t o_end, void *scratch);
     void (*pixels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
                    int64_t o_end, void *scratch);
+    /* By weight, on the same chunk: adds to sums[panel][k][width]. The output gradient's lines must follow one another.
+     */
+    void (*weight_channels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end,
+                            int64_t o, int64_t o_end, void *sums, void *scratch);
+    void (*weight_pixels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end,
+                          int64_t o, int64_t o_end, void *sums, void *scratch);
+    /* Output channels o to o_end - 1 of the m x k gradient: the slices' sums, `slice` elements apart, added up in
+     * order. */
+    void (*add_slices)(const pleat_direct_work *work, const void *sums, int64_t slices, int64_t slice, int64_t o,
+                       int64_t o_end, void *gradient);
 };
 
 #ifdef PLEAT_ISA

@@ -77,7 +77,8 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t
 #define ONE(count) STRIP(count, 1)
 #define BOTH(count) STRIP(count, 1) STRIP(count, 2)
 BOTH(1)
-BOTH(2) BOTH(3) BOTH(4) ONE(5) ONE(6) ONE(7) ONE(8)
+BOTH(2)
+BOTH(3) BOTH(4) ONE(5) ONE(6) ONE(7) ONE(8)
 #if STRIP_2 > 4
     STRIP(5, 2) STRIP(6, 2) ONE(9) ONE(10) ONE(11) ONE(12)
 #endif
@@ -277,6 +278,231 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
                 else
                     for (int64_t u = 0; u < line; u++)
                         to[u * w->c.column] = from[u] + bias;
+            }
+    }
+}
+
+/* ---- By weight ---- */
+
+/* `taps` taps by `vectors` vectors of channels, over lines of pixels: x holds the taps' places for the first pixel. */
+PLEAT_INLINE void FN(walk)(int taps, int vectors, const T *const *places, int64_t lines, int64_t line, int64_t step,
+                           const T *turned, int64_t width, T *out)
+{
+    const T *x[10];
+    V sum[10][2];
+#pragma GCC unroll 10
+    for (int t = 0; t < taps; t++) {
+        x[t] = places[t];
+        sum[t][0] = sum[t][1] = (V){ 0 };
+    }
+    for (int64_t v = 0; v < lines; v++) {
+#pragma GCC unroll 1
+        for (int64_t u = 0; u < line; u++, turned += width) {
+            const V y0 = FN(load)(turned), y1 = vectors > 1 ? FN(load)(turned + VL) : y0;
+#pragma GCC unroll 10
+            for (int t = 0; t < taps; t++) {
+                sum[t][0] += x[t][u] * y0;
+                if (vectors > 1)
+                    sum[t][1] += x[t][u] * y1;
+            }
+        }
+#pragma GCC unroll 10
+        for (int t = 0; t < taps; t++)
+            x[t] += step;
+    }
+#pragma GCC unroll 10
+    for (int t = 0; t < taps; t++)
+#pragma GCC unroll 2
+        for (int i = 0; i < vectors; i++)
+            FN(store)(out + t * width + i * VL, FN(load)(out + t * width + i * VL) + sum[t][i]);
+}
+
+#define WALK(taps, vectors)                                                                                            \
+    static void FN(walk_##taps##_##vectors)(const T *const *x, int64_t lines, int64_t line, int64_t step,              \
+                                            const T *turned, int64_t width, T *out)                                    \
+    {                                                                                                                  \
+        FN(walk)(taps, vectors, x, lines, line, step, turned, width, out);                                             \
+    }
+#define WALKS(taps) WALK(taps, 1) WALK(taps, 2)
+WALKS(1)
+WALKS(2) WALKS(3) WALKS(4)
+#if WALK_TAPS > 4
+    WALKS(5)
+#endif
+#if WALK_TAPS > 5
+        WALKS(6) WALKS(7) WALKS(8) WALKS(9) WALKS(10)
+#endif
+#undef WALK
+#undef WALKS
+
+            typedef void (*FN(walk_fn))(const T *const *x, int64_t lines, int64_t line, int64_t step, const T *turned,
+                                        int64_t width, T *out);
+
+#define BOTH(taps)                                                                                                     \
+    {                                                                                                                  \
+        FN(walk_##taps##_1), FN(walk_##taps##_2)                                                                       \
+    }
+static const FN(walk_fn) FN(walks)[WALK_TAPS + 1][2] = {
+    { NULL, NULL }, BOTH(1), BOTH(2), BOTH(3), BOTH(4),
+#if WALK_TAPS > 4
+    BOTH(5),
+#endif
+#if WALK_TAPS > 5
+    BOTH(6),        BOTH(7), BOTH(8), BOTH(9), BOTH(10),
+#endif
+};
+#undef BOTH
+
+/* Rows of planes to pixels of `width` adjacent channels: the reverse of put_pixels. */
+static void FN(get_pixels)(const T *from, int64_t row, int64_t lanes, int64_t width, T *to, int64_t count)
+{
+    int64_t i = 0;
+    for (; i + VL <= count; i += VL)
+        for (int64_t l = 0; l < width; l += VL) {
+            V block[VL];
+#pragma GCC unroll 16
+            for (int64_t n = 0; n < VL; n++)
+                block[n] = l + n < lanes ? FN(load)(from + (l + n) * row + i) : (V){ 0 };
+            FN(transpose)(block);
+#pragma GCC unroll 16
+            for (int64_t n = 0; n < VL; n++)
+                FN(store)(to + (i + n) * width + l, block[n]);
+        }
+    for (; i < count; i++)
+        for (int64_t l = 0; l < width; l++)
+            to[i * width + l] = l < lanes ? from[l * row + i] : 0;
+}
+
+static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,
+                                int64_t o, int64_t o_end, T *sums, T *copy, T *turned)
+{
+    const pleat_patches *p = w->patches;
+    const int64_t line = p->windows.w, step = p->step.h * w->pitch, width = w->width;
+    const int64_t walks = (w->k + WALK_TAPS - 1) / WALK_TAPS, count = (w->k + walks - 1) / walks;
+    /* so many lines of turned gradient stay in the L1 cache for all taps */
+    const int64_t near = WALK_BYTES / (line * width * (int64_t)sizeof(T)) + 1;
+    const T *x = image + (y * p->step.h + w->low.h) * p->size.w + w->low.w;
+    if (!w->in_place) {
+        FN(copy_band)(w, image, y, y_end, copy);
+        x = copy;
+    }
+    for (; o < o_end; o += width) {
+        const int64_t lanes = o_end - o < width ? o_end - o : width, vectors = lanes > VL ? 2 : 1;
+        FN(get_pixels)
+        ((const T *)w->c.base + o * w->c.row + n * w->c.image + y * w->c.line, w->c.row, lanes, width, turned,
+         (y_end - y) * line);
+        for (int64_t v = 0; v < y_end - y; v += near) {
+            const int64_t lines = y_end - y - v < near ? y_end - y - v : near;
+            for (int64_t k = 0; k < w->k; k += count) {
+                const int64_t taps = w->k - k < count ? w->k - k : count;
+                const T *places[WALK_TAPS];
+                for (int64_t t = 0; t < taps; t++)
+                    places[t] = x + w->offset[k + t] + v * step;
+                FN(walks)
+                [taps][vectors - 1](places, lines, line, step, turned + v * line * width, width,
+                                    sums + (o * w->k + k * width));
+            }
+        }
+    }
+}
+
+/* `rows` channels by `taps` taps over lines of pixels. A line's last vector begins at `last` and overlaps the one
+ * before: the gradient is zero where it does. */
+PLEAT_INLINE void FN(dots)(int rows, int taps, const T *const *places, int64_t lines, int64_t vectors, int64_t last,
+                           int64_t step, const T *gradient, int64_t gradient_row, T *out)
+{
+    const T *x[8];
+    V sum[6][8];
+#pragma GCC unroll 8
+    for (int t = 0; t < taps; t++)
+        x[t] = places[t];
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int t = 0; t < taps; t++)
+            sum[i][t] = (V){ 0 };
+    for (int64_t v = 0; v < lines; v++) {
+#pragma GCC unroll 1
+        for (int64_t u = 0; u < vectors; u++, gradient += VL) {
+            const int64_t from = u + 1 < vectors ? u * VL : last;
+            V at[8];
+#pragma GCC unroll 8
+            for (int t = 0; t < taps; t++)
+                at[t] = FN(load)(x[t] + from);
+#pragma GCC unroll 6
+            for (int i = 0; i < rows; i++) {
+                const V g = FN(load)(gradient + i * gradient_row);
+#pragma GCC unroll 8
+                for (int t = 0; t < taps; t++)
+                    sum[i][t] += at[t] * g;
+            }
+        }
+#pragma GCC unroll 8
+        for (int t = 0; t < taps; t++)
+            x[t] += step;
+    }
+    for (int t = 0; t < taps; t++)
+        for (int i = 0; i < rows; i++)
+            out[t * rows + i] += FN(total)(sum[i][t]);
+}
+
+static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,
+                              int64_t o, int64_t o_end, T *sums, T *copy, T *gradient)
+{
+    const pleat_patches *p = w->patches;
+    const int64_t line = p->windows.w, step = p->step.h * w->pitch, vectors = (line + VL - 1) / VL, width = w->width;
+    const int64_t lines = y_end - y, row = lines * vectors * VL, last = line > VL ? line - VL : 0;
+    FN(copy_band)(w, image, y, y_end, copy);
+    if (line < VL) /* then vectors run over the last row, and zero times anything must be zero */
+        memset(copy + w->channels * w->plane, 0, VL * sizeof(T));
+    for (; o < o_end; o += width) {
+        for (int64_t l = 0; l < width; l++)
+            for (int64_t v = 0; v < lines; v++) {
+                T *to = gradient + l * row + v * vectors * VL;
+                const T *from = (const T *)w->c.base + (o + l) * w->c.row + n * w->c.image + (y + v) * w->c.line;
+                if (o + l >= o_end) {
+                    memset(to, 0, (size_t)(vectors * VL) * sizeof(T));
+                    continue;
+                }
+                const int64_t before = (vectors - 1) * VL;
+                for (int64_t u = 0; u < before; u++)
+                    to[u] = from[u];
+                for (int64_t e = 0; e < VL; e++)
+                    to[before + e] = last + e >= before && last + e < line ? from[last + e] : 0;
+            }
+        const int64_t count = width > 4 ? DOTS_6 : width > 2 ? DOTS_4 : DOTS_1;
+        for (int64_t k = 0; k < w->k; k += count) {
+            const int64_t taps = w->k - k < count ? w->k - k : count;
+            const T *places[8];
+            T out[8 * 6] = { 0 };
+            for (int64_t t = 0; t < count; t++)
+                places[t] = copy + w->offset[k + (t < taps ? t : 0)]; /* what is left over repeats the first */
+            if (width == 6)
+                FN(dots)(6, DOTS_6, places, lines, vectors, last, step, gradient, row, out);
+            else if (width == 4)
+                FN(dots)(4, DOTS_4, places, lines, vectors, last, step, gradient, row, out);
+            else if (width == 2)
+                FN(dots)(2, DOTS_1, places, lines, vectors, last, step, gradient, row, out);
+            else
+                FN(dots)(1, DOTS_1, places, lines, vectors, last, step, gradient, row, out);
+            for (int64_t i = 0; i < taps * width; i++)
+                sums[o * w->k + k * width + i] += out[i];
+        }
+    }
+}
+
+static void FN(add_slices)(const pleat_direct_work *w, const T *sums, int64_t slices, int64_t slice, int64_t o,
+                           int64_t o_end, T *gradient)
+{
+    for (; o < o_end; o += w->width) {
+        const int64_t lanes = o_end - o < w->width ? o_end - o : w->width;
+        for (int64_t k = 0; k < w->k; k++)
+            for (int64_t l = 0; l < lanes; l++) {
+                const T *from = sums + o * w->k + k * w->width + l;
+                T sum = *from;
+                for (int64_t s = 1; s < slices; s++)
+                    sum += from[s * slice];
+                gradient[(o + l) * w->k + k] = sum;
             }
     }
 }

@@ -45,22 +45,31 @@ static void FN(tile)(int64_t depth, const T *a, const T *b, T *c, int64_t c_row,
 }
 
 /* The same where C's tile is cut off, or its columns are not adjacent: by way of a whole tile, with the biases and C's
- * old elements added on the way out, in the same order. */
-static void FN(tile_edge)(int64_t depth, const T *a, const T *b, T *c, int64_t c_row, int64_t rows, int64_t columns,
-                          const int64_t *at, bool add, const T *row_bias, const T *col_bias)
+ * old elements added on the way out, in the same order. (x, y) is the first column's place. */
+static void FN(tile_edge)(int64_t depth, const T *a, const T *b, T *to, const pleat_target *c, int64_t x, int64_t y,
+                          int64_t rows, int64_t columns, bool add, const T *row_bias, const T *col_bias)
 {
     T whole[MR * NR];
     FN(tile)(depth, a, b, whole, NR, false, NULL, NULL);
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++) {
+    for (int64_t j = 0; j < columns; j++) {
+        for (int64_t i = 0; i < rows; i++) {
             T v = whole[i * NR + j];
             if (row_bias)
                 v += row_bias[i];
             if (col_bias)
                 v += col_bias[j];
-            T *to = c + i * c_row + at[j];
-            *to = add ? v + *to : v;
+            to[i * c->row] = add ? v + to[i * c->row] : v;
         }
+        to += c->column;
+        if (++x == c->width) {
+            x = 0;
+            to += c->line - c->width * c->column;
+            if (++y == c->height) {
+                y = 0;
+                to += c->image - c->height * c->line;
+            }
+        }
+    }
 }
 
 static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end,
@@ -81,30 +90,22 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
         for (int64_t i = i_begin; i < i_end; i += MR) {
             const int64_t rows = i_end - i < MR ? i_end - i : MR;
             p->a.pack(&p->a, i, rows, k, depth, MR, a_panel);
+            int64_t x = j_begin % c->width, y = j_begin / c->width % c->height, image = j_begin / c->width / c->height;
             for (int64_t j = j_begin; j < j_end; j += NR) {
                 const T *b_panel = b_panels + (j - j_begin) * depth;
                 const int64_t columns = j_end - j < NR ? j_end - j : NR;
                 const T *rb = row_bias ? row_bias + i : NULL, *cb = col_bias ? col_bias + j : NULL;
-                const int64_t x = j % c->width, y = j / c->width % c->height, image = j / c->width / c->height;
                 T *to = (T *)c->base + i * c->row + image * c->image + y * c->line + x * c->column;
-                if (rows == MR && columns == NR && c->column == 1 && x + NR <= c->width) {
+                const bool whole = rows == MR && columns == NR && c->column == 1 && x + NR <= c->width;
+                if (whole)
                     FN(tile)(depth, a_panel, b_panel, to, c->row, add, rb, cb);
-                    continue;
-                }
-                int64_t at[NR], left = c->width - x, lines = c->height - y;
-                for (int64_t n = 0, offset = 0; n < columns; n++) {
-                    at[n] = offset;
-                    offset += c->column;
-                    if (--left == 0) {
-                        left = c->width;
-                        offset += c->line - c->width * c->column;
-                        if (--lines == 0) {
-                            lines = c->height;
-                            offset += c->image - c->height * c->line;
-                        }
+                else
+                    FN(tile_edge)(depth, a_panel, b_panel, to, c, x, y, rows, columns, add, rb, cb);
+                for (x += NR; x >= c->width; x -= c->width)
+                    if (++y == c->height) {
+                        y = 0;
+                        image++;
                     }
-                }
-                FN(tile_edge)(depth, a_panel, b_panel, to, c->row, rows, columns, at, add, rb, cb);
             }
         }
         k += depth;

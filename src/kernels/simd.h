@@ -111,6 +111,7 @@ PLEAT_INLINE T FN(total)(V v)
 PLEAT_INLINE void FN(transpose)(V r[VL])
 {
     V t[VL];
+#pragma GCC unroll 4
     for (int pass = 1; pass < VL; pass *= 2) {
 #pragma GCC unroll 16
         for (int i = 0; i < VL / 2; i++) {

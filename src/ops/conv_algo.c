@@ -22,21 +22,23 @@ static void read_environment(void)
 
 /* A direct convolution copies what the windows of a line span, between its taps as well: far padding or wide steps make
  * that much, or more than a number of bytes can tell. */
-static bool direct_fits(const pleat_product *product)
+static bool direct_fits(const pleat_product *product, int64_t k)
 {
     const pleat_patches *p = product->b.source;
     const double rows = (double)(p->taps.h - 1) * fabs((double)p->tap_step.h) + 1;
-    const double columns = (double)(p->taps.w - 1) * fabs((double)p->tap_step.w) + (double)p->windows.w * (double)p->step.w;
-    const double channels = (double)product->k / (double)(p->taps.h * p->taps.w);
+    const double columns =
+        (double)(p->taps.w - 1) * fabs((double)p->tap_step.w) + (double)p->windows.w * (double)p->step.w;
+    const double channels = (double)k / (double)(p->taps.h * p->taps.w);
     return rows * columns * channels < 1 << 20;
 }
 
-pleat_conv_algo pleat_conv_choose(const pleat_product *product)
+pleat_conv_algo pleat_conv_choose(const pleat_product *product, bool by_weight)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, read_environment);
     const pleat_patches *p = product->b.source;
-    if (product->k == 0 || !direct_fits(product))
+    const int64_t k = by_weight ? product->n : product->k; /* taps */
+    if (product->k == 0 || k == 0 || !direct_fits(product, k))
         return PLEAT_CONV_GENERAL;
     if (forced >= 0)
         return (pleat_conv_algo)forced;
@@ -45,19 +47,15 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product)
     const int64_t m = product->m, width = p->windows.w, taps = p->taps.h * p->taps.w;
     if (taps <= 1 || width < 4)
         return PLEAT_CONV_GENERAL;
-    if (m < vector / 2 || product->k < 2 * taps)
+    if (m < vector / 2 || k < 2 * taps)
         return PLEAT_CONV_PIXELS;
     return PLEAT_CONV_CHANNELS;
 }
 
-pleat_status pleat_conv_run(const pleat_product *product, const pleat_product_grid *groups)
+pleat_status pleat_conv_run(const pleat_product *product, const pleat_product_grid *groups, bool by_weight)
 {
-    switch (pleat_conv_choose(product)) {
-    case PLEAT_CONV_CHANNELS:
-        return pleat_conv_direct(product, groups, true);
-    case PLEAT_CONV_PIXELS:
-        return pleat_conv_direct(product, groups, false);
-    default:
+    const pleat_conv_algo algo = pleat_conv_choose(product, by_weight);
+    if (algo == PLEAT_CONV_GENERAL)
         return pleat_products(product, groups);
-    }
+    return (by_weight ? pleat_conv_direct_weight : pleat_conv_direct)(product, groups, algo == PLEAT_CONV_CHANNELS);
 }

@@ -48,7 +48,7 @@ pleat_status pleat_conv_forward(const pleat_conv_shape *s, const void *x, const 
     const pleat_product_grid groups = {
         .dims = 1, .size = { s->groups }, .a = { o * taps }, .b = { c * plane }, .c = { o * pixels }, .row_bias = { o }
     };
-    return pleat_conv_run(&product, &groups);
+    return pleat_conv_run(&product, &groups, false);
 }
 
 /* Along one dimension, the pixels with one remainder: how many, and the taps that meet them. */
@@ -117,7 +117,7 @@ pleat_status pleat_conv_by_data(const pleat_conv_shape *s, const void *dy, const
                        s->c * plane, w.pixels, h.pixels },
                 .row_bias = bias,
             };
-            const pleat_status status = pleat_conv_run(&product, &groups);
+            const pleat_status status = pleat_conv_run(&product, &groups, false);
             if (status)
                 return status;
         }
@@ -152,5 +152,5 @@ pleat_status pleat_conv_by_weight(const pleat_conv_shape *s, const void *x, cons
     const pleat_product_grid groups = {
         .dims = 1, .size = { s->groups }, .a = { o * pixels }, .b = { c * plane }, .c = { o * taps }
     };
-    return pleat_products(&product, &groups);
+    return pleat_conv_run(&product, &groups, true);
 }

@@ -9,4 +9,8 @@
  * of the grid, over output channels or over pixels. */
 pleat_status pleat_conv_direct(const pleat_product *product, const pleat_product_grid *groups, bool over_channels);
 
+/* The same of the product of an output gradient and patches whose taps are C's columns. */
+pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_product_grid *groups,
+                                      bool over_channels);
+
 #endif
