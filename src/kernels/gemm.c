@@ -2,6 +2,8 @@
  * broadcast element of A. GCC keeps the sums in registers where every loop over the tile is unrolled by pragma. */
 #include "kernels/gemm.h"
 
+#include <string.h>
+
 #if defined PLEAT_ISA_avx512 || defined __aarch64__
 #define MR 14
 #elif defined PLEAT_ISA_avx2

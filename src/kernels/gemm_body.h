@@ -152,25 +152,28 @@ static void FN(pack_turned)(const T *from, int64_t lane, int64_t lanes, int64_t 
     for (; k + VL <= depth; k += VL)
         for (int64_t l = (width - 1) / VL * VL; l >= 0; l -= VL) {
             V block[VL];
+#pragma GCC unroll 16
             for (int i = 0; i < VL; i++)
                 block[i] = l + i < lanes ? FN(load)(from + (l + i) * lane + k) : (V){ 0 };
             FN(transpose)(block);
+#pragma GCC unroll 16
             for (int i = 0; i < VL; i++)
                 FN(store)(panel + (k + i) * width + l, block[i]);
         }
     FN(pack_plain)(from + k, lane, lanes, 1, depth - k, width, panel + k * width);
 }
 
-/* Lanes adjacent in memory. */
+/* Lanes adjacent in memory: a constant number of them is copied by vectors. */
 static void FN(pack_straight)(const T *from, int64_t step, int64_t depth, int64_t width, T *panel)
 {
-    const int64_t whole = width / VL * VL;
-    for (int64_t k = 0; k < depth; k++, from += step, panel += width) {
-        for (int64_t l = 0; l < whole; l += VL)
-            FN(store)(panel + l, FN(load)(from + l));
-        for (int64_t l = whole; l < width; l++)
-            panel[l] = from[l];
-    }
+    if (width == NR)
+        for (int64_t k = 0; k < depth; k++)
+            memcpy(panel + k * NR, from + k * step, NR * sizeof(T));
+    else if (width == MR)
+        for (int64_t k = 0; k < depth; k++)
+            memcpy(panel + k * MR, from + k * step, MR * sizeof(T));
+    else
+        FN(pack_plain)(from, 1, width, step, depth, width, panel);
 }
 
 static void FN(pack_matrix)(const pleat_operand *o, int64_t first, int64_t lanes, int64_t k, int64_t depth,

@@ -43,13 +43,18 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, bool by_weight)
     if (forced >= 0)
         return (pleat_conv_algo)forced;
 
-    const int64_t vector = pleat_kernels_get()->direct->vector[product->dtype];
-    const int64_t m = product->m, width = p->windows.w, taps = p->taps.h * p->taps.w;
-    if (taps <= 1 || width < 4)
+    const int64_t vector = pleat_kernels_get()->direct->vector[product->dtype], m = product->m;
+    const int64_t width = p->windows.w, taps = p->taps.h * p->taps.w, step = p->step.h * p->step.w;
+    if (taps < step || width < 4) /* most of a copy would not be read, or most of a strip would be missing */
         return PLEAT_CONV_GENERAL;
-    if (m < vector / 2 || k < 2 * taps)
+    if (by_weight) {
+        if (product->k < 256) /* few pixels: the sums come and go more than they grow */
+            return PLEAT_CONV_GENERAL;
+        return m < vector / 4 ? PLEAT_CONV_PIXELS : PLEAT_CONV_CHANNELS;
+    }
+    if (m < vector || (m == vector && width >= 2 * vector)) /* vectors of channels would not be filled */
         return PLEAT_CONV_PIXELS;
-    return PLEAT_CONV_CHANNELS;
+    return k < 48 || taps == 1 ? PLEAT_CONV_PIXELS : PLEAT_CONV_CHANNELS; /* short sums: turning them would show */
 }
 
 pleat_status pleat_conv_run(const pleat_product *product, const pleat_product_grid *groups, bool by_weight)
