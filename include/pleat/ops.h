@@ -153,6 +153,33 @@ PLEAT_API pleat_tensor *pleat_local_conv_transpose2d(pleat_tensor *x, pleat_tens
  * what the kernel covers; the first of equals wins and gets the gradient; NaN wins over all. stride {0, 0}: the kernel. */
 PLEAT_API pleat_tensor *pleat_max_pool2d(pleat_tensor *x, const pleat_window *window);
 
+typedef struct {
+    bool ceil_mode;       /* the number of windows is rounded up, unless the last began in the padding at the far end */
+    bool exclude_padding; /* for averages: of the image's own pixels alone */
+    int64_t divisor;      /* for averages: of the sum; 0: the number of what is averaged */
+} pleat_pool_opts;
+
+/* The same with options. indices, where not NULL, is set to the places in the image (row W + column; -1 where there is
+ * nothing under a window but padding): int64, of the result's shape, borrowed as the result is. */
+PLEAT_API pleat_tensor *pleat_max_pool2d_with(pleat_tensor *x, const pleat_window *window, const pleat_pool_opts *opts,
+                                              pleat_tensor **indices);
+
+/* Zeros of the given size with x's elements put back at the places that max_pool2d said. Where several have one place
+ * the last is put there, and gets the gradient. */
+PLEAT_API pleat_tensor *pleat_max_unpool2d(pleat_tensor *x, pleat_tensor *indices, pleat_hw size);
+
+/* Averages under the window; padding counts as zeros, and in the number, unless excluded. No dilation. */
+PLEAT_API pleat_tensor *pleat_avg_pool2d(pleat_tensor *x, const pleat_window *window, const pleat_pool_opts *opts);
+
+/* Averages, largest elements, of boxes that make a result of the given size: rows floor(o H / OH) to
+ * ceil((o + 1) H / OH) - 1, columns likewise. -1 is the image's size. indices as above. */
+PLEAT_API pleat_tensor *pleat_adaptive_avg_pool2d(pleat_tensor *x, pleat_hw size);
+PLEAT_API pleat_tensor *pleat_adaptive_max_pool2d(pleat_tensor *x, pleat_hw size, pleat_tensor **indices);
+
+/* (sum of x^p under the window)^(1/p). No padding; the gradient is not finite where the sum is 0. */
+PLEAT_API pleat_tensor *pleat_lp_pool2d(pleat_tensor *x, double p, const pleat_window *window,
+                                        const pleat_pool_opts *opts);
+
 /* ---- Normalise ---- */
 
 typedef struct {
@@ -169,6 +196,15 @@ typedef struct {
 PLEAT_API pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                          pleat_tensor *running_mean, pleat_tensor *running_var, bool training,
                                          const pleat_batch_norm_opts *opts);
+
+typedef struct {
+    double alpha, beta, k; /* 0: 1e-4, 0.75, 1 */
+} pleat_local_response_norm_opts;
+
+/* x / (k + alpha a)^beta, a the average of x^2 over `size` neighbouring channels, zeros beyond the ends. x (N, C, ...),
+ * three dimensions or more. Krizhevsky, Sutskever, Hinton: ImageNet classification, NIPS 2012. */
+PLEAT_API pleat_tensor *pleat_local_response_norm(pleat_tensor *x, int64_t size,
+                                                  const pleat_local_response_norm_opts *opts);
 
 PLEAT_API pleat_tensor *pleat_softmax(pleat_tensor *x, int dim);     /* exp(x) / sum(exp(x)) along dim */
 PLEAT_API pleat_tensor *pleat_log_softmax(pleat_tensor *x, int dim); /* its logarithm, without overflow */

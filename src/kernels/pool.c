@@ -1,4 +1,4 @@
-/* Max pooling and its index maps, for both floating types. The loops are in pool_body.h. */
+/* Pooling, for both floating types. The loops are in pool_body.h. */
 #include "kernels/pool.h"
 
 #define REAL_BITS 32
@@ -22,4 +22,20 @@ static int64_t scatter(const pleat_pool_index_work *work, int64_t begin, int64_t
     return (work->dtype == PLEAT_F32 ? scatter_f32 : scatter_f64)(work, begin, end);
 }
 
-const struct pleat_pool_kernels PLEAT_K(pool_kernels) = { .max = max, .gather = gather, .scatter = scatter };
+static void boxes(const pleat_box_work *work, int64_t begin, int64_t end)
+{
+    (work->dtype == PLEAT_F32 ? boxes_f32 : boxes_f64)(work, begin, end);
+}
+
+static void largest(const pleat_box_work *work, int64_t begin, int64_t end)
+{
+    (work->dtype == PLEAT_F32 ? largest_f32 : largest_f64)(work, begin, end);
+}
+
+const struct pleat_pool_kernels PLEAT_K(pool_kernels) = {
+    .max = max,
+    .gather = gather,
+    .scatter = scatter,
+    .boxes = boxes,
+    .largest = largest,
+};

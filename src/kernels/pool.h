@@ -1,5 +1,5 @@
-/* Max pooling: values with the places they came from, and the two linear maps between an image and its windows that the
- * places define.
+/* Pooling. Largest elements with the places they came from, the two linear maps between an image and its windows that
+ * the places define, and weighted sums over boxes.
  *
  *   max      y[plane, p] = the largest element under window p, index[plane, p] = where it lies in the plane (row * W +
  * column) gather   y[plane, p] = x[plane, index[plane, p]] scatter  y[plane, q] = the sum of g[plane, p] over the p
@@ -30,6 +30,22 @@ typedef struct {
     void *y;
 } pleat_pool_index_work;
 
+/* Weighted sums over boxes, separable: with R(r) = rows[2 r] .. rows[2 r + 1] - 1 and C(c) likewise,
+ *
+ *   y[r, c] = to_row[r] to_column[c] sum over i in R(r), j in C(c) of from_row[i] from_column[j] x[i, j]
+ *
+ * Every average pooling is this with factors on its results, and its adjoint is this with factors on what it is given.
+ */
+typedef struct {
+    pleat_dtype dtype;
+    pleat_hw from, to; /* sizes of the planes of x and y */
+    const int64_t *rows, *columns;
+    const void *from_row, *from_column, *to_row, *to_column; /* of dtype */
+    const void *x;
+    void *y;
+    int64_t *index; /* largest */
+} pleat_box_work;
+
 struct pleat_pool_kernels {
     /* Rows begin to end - 1 of planes * OH rows of OW windows. The first of equals wins, NaN over all; the last NaN. An
      * image plane must have fewer than 2^31 elements. */
@@ -37,6 +53,10 @@ struct pleat_pool_kernels {
     /* Planes begin to end - 1. Return the place in index of the first that is none of -1 .. pixels - 1; -1: all fit. */
     int64_t (*gather)(const pleat_pool_index_work *work, int64_t begin, int64_t end);
     int64_t (*scatter)(const pleat_pool_index_work *work, int64_t begin, int64_t end);
+    /* Rows begin to end - 1 of planes of y. */
+    void (*boxes)(const pleat_box_work *work, int64_t begin, int64_t end);
+    /* The largest element of each box, and its place, by max's rules; the factors count for nothing. */
+    void (*largest)(const pleat_box_work *work, int64_t begin, int64_t end);
 };
 
 #ifdef PLEAT_ISA

@@ -1,4 +1,4 @@
-/* Max pooling for one floating type: included by pool.c, which defines REAL_BITS. */
+/* Pooling for one floating type: included by pool.c, which defines REAL_BITS. */
 #include "kernels/math_body.h"
 
 #define NOTHING (-BIT(__builtin_inff, __builtin_inf)())
@@ -132,7 +132,8 @@ static void F(max_row_2x2)(const REAL *top, int64_t width, int64_t windows, INT 
 static void F(max)(const pleat_max_pool_work *w, int64_t begin, int64_t end)
 {
     const bool simple = w->kernel.h == 2 && w->kernel.w == 2 && w->stride.h == 2 && w->stride.w == 2 &&
-                        w->padding.h == 0 && w->padding.w == 0 && w->dilation.h == 1 && w->dilation.w == 1;
+                        w->padding.h == 0 && w->padding.w == 0 && w->dilation.h == 1 && w->dilation.w == 1 &&
+                        2 * w->windows.h <= w->image.h && 2 * w->windows.w <= w->image.w; /* not so in ceil_mode */
     for (int64_t i = begin; i < end; i++) {
         const int64_t row = i % w->windows.h;
         const REAL *plane = (const REAL *)w->x + i / w->windows.h * w->image.h * w->image.w;
@@ -177,6 +178,68 @@ static int64_t F(scatter)(const pleat_pool_index_work *w, int64_t begin, int64_t
                 bad = plane * w->windows + p;
     }
     return bad;
+}
+
+/* The sum of a[i] b[i]; long ones by vectors. */
+static inline REAL F(dot)(const REAL *a, const REAL *b, int64_t n)
+{
+    REAL sum = 0;
+    int64_t i = 0;
+    if (n >= 2 * LANES) {
+        VEC s[2] = { 0 };
+        for (; i + 2 * LANES <= n; i += 2 * LANES) {
+            s[0] += F(load)(a + i) * F(load)(b + i);
+            s[1] += F(load)(a + i + LANES) * F(load)(b + i + LANES);
+        }
+        REAL lane[LANES];
+        F(store)(lane, s[0] + s[1]);
+        for (int64_t l = 0; l < LANES; l++)
+            sum += lane[l];
+    }
+    for (; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+static void F(boxes)(const pleat_box_work *w, int64_t begin, int64_t end)
+{
+    const REAL *from_row = w->from_row, *from_column = w->from_column, *to_row = w->to_row, *to_column = w->to_column;
+    for (int64_t k = begin; k < end; k++) {
+        const int64_t row = k % w->to.h;
+        const REAL *plane = (const REAL *)w->x + k / w->to.h * w->from.h * w->from.w;
+        REAL *y = (REAL *)w->y + k * w->to.w;
+        for (int64_t c = 0; c < w->to.w; c++)
+            y[c] = 0;
+        for (int64_t i = w->rows[2 * row]; i < w->rows[2 * row + 1]; i++)
+            for (int64_t c = 0; c < w->to.w; c++) {
+                const int64_t first = w->columns[2 * c], n = w->columns[2 * c + 1] - first;
+                y[c] += from_row[i] * F(dot)(plane + i * w->from.w + first, from_column + first, n);
+            }
+        for (int64_t c = 0; c < w->to.w; c++)
+            y[c] *= to_row[row] * to_column[c];
+    }
+}
+
+static void F(largest)(const pleat_box_work *w, int64_t begin, int64_t end)
+{
+    for (int64_t k = begin; k < end; k++) {
+        const int64_t *rows = w->rows + k % w->to.h * 2;
+        const REAL *plane = (const REAL *)w->x + k / w->to.h * w->from.h * w->from.w;
+        for (int64_t c = 0; c < w->to.w; c++) {
+            const int64_t *columns = w->columns + 2 * c;
+            int64_t from = rows[0] * w->from.w + columns[0];
+            REAL best = plane[from];
+            for (int64_t i = rows[0]; i < rows[1]; i++)
+                for (int64_t j = columns[0]; j < columns[1]; j++) {
+                    const REAL v = plane[i * w->from.w + j];
+                    const bool wins = (v > best) | (v != v);
+                    best = wins ? v : best;
+                    from = wins ? i * w->from.w + j : from;
+                }
+            ((REAL *)w->y)[k * w->to.w + c] = best;
+            w->index[k * w->to.w + c] = from;
+        }
+    }
 }
 
 #undef NOTHING

@@ -1,63 +1,40 @@
-/* max_pool2d: the largest element under each window, and the place it came from as a constant second output. Its
- * derivative is the map "take these places", which is linear in the image: gather; gather's is its adjoint, scatter,
- * and scatter's is gather. So the three can be differentiated as often as wanted. */
+/* max_pool2d and adaptive_max_pool2d: the largest element under each window, and the place it came from as a constant
+ * second output; max_unpool2d puts elements back there. The derivative is the map "take these places", which is linear
+ * in the image: gather; gather's is its adjoint, scatter, and scatter's is gather. So the three can be differentiated
+ * as often as wanted. */
 #include "kernels/kernels.h"
-#include "kernels/pool.h"
-#include "ops/geometry.h"
 #include "ops/ops.h"
+#include "ops/pool.h"
+#include "tensor/error.h"
+#include "tensor/memory.h"
+
+#include <pleat/scope.h>
 
 #include <stdatomic.h>
-
-static int64_t planes_of(const pleat_shape *s)
-{
-    int64_t planes = 1;
-    for (int d = 0; d < s->ndim - 2; d++)
-        planes *= s->dim[d];
-    return planes;
-}
+#include <string.h>
 
 static int64_t pixels_of(const pleat_shape *s)
 {
     return s->dim[s->ndim - 2] * s->dim[s->ndim - 1];
 }
 
-/* The window with its defaults: the stride's is the kernel. */
-static pleat_status resolve(const pleat_window *given, pleat_hw image, pleat_window *w, pleat_hw *windows)
-{
-    pleat_window window = *given;
-    if (window.stride.h == 0 && window.stride.w == 0)
-        window.stride = window.kernel;
-    const pleat_status status = pleat_window_resolve(&window, w);
-    return status == PLEAT_OK ? pleat_window_places(image, w, windows) : status;
-}
-
 /* ---- max_pool2d ---- */
+
+static pleat_status values_and_indices(const pleat_spec *x, pleat_hw size, pleat_spec *out)
+{
+    out[0] = (pleat_spec){ .dtype = x->dtype, .shape = pleat_pool_shape(&x->shape, size) };
+    out[1] = (pleat_spec){ .dtype = PLEAT_I64, .shape = out[0].shape };
+    return PLEAT_OK;
+}
 
 static pleat_status max_infer(const pleat_call *call, pleat_spec *out)
 {
-    const pleat_shape *x = &call->in_spec[0].shape;
-    if (x->ndim != 3 && x->ndim != 4)
-        return pleat_fail(PLEAT_ESHAPE, "input %s must be (N, C, H, W) or (C, H, W)", pleat_shape_text(*x).text);
-    const pleat_hw image = { x->dim[x->ndim - 2], x->dim[x->ndim - 1] };
-    if (image.h < 1 || image.w < 1)
-        return pleat_fail(PLEAT_ESHAPE, "input %s has images without a pixel", pleat_shape_text(*x).text);
+    pleat_hw image, windows;
     pleat_window w;
-    pleat_hw windows;
-    const pleat_status status = resolve(call->params, image, &w, &windows);
-    if (status != PLEAT_OK)
-        return status;
-    /* with the kernel's span in a number, which places has seen to, so is this */
-    if (w.padding.h > (w.dilation.h * (w.kernel.h - 1) + 1) / 2 ||
-        w.padding.w > (w.dilation.w * (w.kernel.w - 1) + 1) / 2)
-        return pleat_fail(PLEAT_EINVAL, "padding %s must be at most half of what kernel %s with dilation %s covers",
-                          pleat_hw_text(w.padding).text, pleat_hw_text(w.kernel).text, pleat_hw_text(w.dilation).text);
-    if (image.h > INT32_MAX / image.w)
-        return pleat_fail(PLEAT_ESHAPE, "image %s has more than 2^31 - 1 pixels", pleat_hw_text(image).text);
-    out[0] = (pleat_spec){ .dtype = call->in_spec[0].dtype, .shape = *x };
-    out[0].shape.dim[x->ndim - 2] = windows.h;
-    out[0].shape.dim[x->ndim - 1] = windows.w;
-    out[1] = (pleat_spec){ .dtype = PLEAT_I64, .shape = out[0].shape };
-    return PLEAT_OK;
+    pleat_status status = pleat_pool_image(&call->in_spec[0], &image);
+    if (status == PLEAT_OK)
+        status = pleat_pool_resolve(call->params, image, &w, &windows);
+    return status == PLEAT_OK ? values_and_indices(&call->in_spec[0], windows, out) : status;
 }
 
 static void max_rows(int64_t begin, int64_t end, void *ctx)
@@ -67,11 +44,11 @@ static void max_rows(int64_t begin, int64_t end, void *ctx)
 
 static pleat_status max_forward(pleat_call *call)
 {
-    const pleat_shape *x = &call->in_spec[0].shape;
-    const pleat_hw image = { x->dim[x->ndim - 2], x->dim[x->ndim - 1] };
+    pleat_hw image, windows;
     pleat_window w;
-    pleat_hw windows;
-    const pleat_status status = resolve(call->params, image, &w, &windows);
+    pleat_status status = pleat_pool_image(&call->in_spec[0], &image);
+    if (status == PLEAT_OK)
+        status = pleat_pool_resolve(call->params, image, &w, &windows);
     if (status != PLEAT_OK)
         return status;
     pleat_max_pool_work work = { .dtype = call->in_spec[0].dtype,
@@ -84,7 +61,7 @@ static pleat_status max_forward(pleat_call *call)
                                  .x = pleat_data(call->in[0]),
                                  .y = pleat_data_mut(call->out[0]),
                                  .index = pleat_data_mut(call->out[1]) };
-    pleat_parallel_for(planes_of(x) * windows.h, 8192 / windows.w, max_rows, &work);
+    pleat_parallel_for(pleat_pool_planes(&call->in_spec[0].shape) * windows.h, 8192 / windows.w, max_rows, &work);
     return PLEAT_OK;
 }
 
@@ -105,7 +82,7 @@ const pleat_op pleat_op_max_pool2d = {
     .inputs = 1,
     .outputs = 2,
     .constant = PLEAT_OUT(1),
-    .params_size = sizeof(pleat_window),
+    .params_size = sizeof(pleat_pool_params),
     .keeps = { PLEAT_KEEP_OUT(1) },
     .infer = max_infer,
     .forward = max_forward,
@@ -114,7 +91,75 @@ const pleat_op pleat_op_max_pool2d = {
 
 pleat_tensor *pleat_max_pool2d(pleat_tensor *x, const pleat_window *window)
 {
-    return pleat_apply(&pleat_op_max_pool2d, &x, 1, window ? window : &(pleat_window){ .kernel = { 0, 0 } });
+    return pleat_max_pool2d_with(x, window, NULL, NULL);
+}
+
+pleat_tensor *pleat_max_pool2d_with(pleat_tensor *x, const pleat_window *window, const pleat_pool_opts *opts,
+                                    pleat_tensor **indices)
+{
+    pleat_pool_params params = { .ceil_mode = opts && opts->ceil_mode };
+    if (window)
+        params.window = *window;
+    return pleat_pool_apply(&pleat_op_max_pool2d, x, &params, indices);
+}
+
+/* ---- adaptive_max_pool2d ---- */
+
+static pleat_status adaptive_infer(const pleat_call *call, pleat_spec *out)
+{
+    pleat_hw image, size;
+    pleat_status status = pleat_pool_image(&call->in_spec[0], &image);
+    if (status == PLEAT_OK)
+        status = pleat_adaptive_size(call->params, image, &size);
+    return status == PLEAT_OK ? values_and_indices(&call->in_spec[0], size, out) : status;
+}
+
+static void largest_rows(int64_t begin, int64_t end, void *ctx)
+{
+    pleat_kernels_get()->pool->largest(ctx, begin, end);
+}
+
+static pleat_status adaptive_forward(pleat_call *call)
+{
+    pleat_hw image, size;
+    pleat_status status = pleat_pool_image(&call->in_spec[0], &image);
+    if (status == PLEAT_OK)
+        status = pleat_adaptive_size(call->params, image, &size);
+    int64_t *bounds = status == PLEAT_OK ? pleat_alloc((size_t)(size.h + size.w) * 2 * sizeof *bounds) : NULL;
+    if (!bounds)
+        return pleat_pending();
+    int64_t *columns = bounds + 2 * size.h;
+    pleat_adaptive_bounds(image.h, size.h, bounds);
+    pleat_adaptive_bounds(image.w, size.w, columns);
+    pleat_box_work work = { .dtype = call->in_spec[0].dtype,
+                            .from = image,
+                            .to = size,
+                            .rows = bounds,
+                            .columns = columns,
+                            .x = pleat_data(call->in[0]),
+                            .y = pleat_data_mut(call->out[0]),
+                            .index = pleat_data_mut(call->out[1]) };
+    pleat_parallel_for(pleat_pool_planes(&call->in_spec[0].shape) * size.h, 8192 * size.h / (image.h * image.w) + 1,
+                       largest_rows, &work);
+    pleat_free(bounds);
+    return PLEAT_OK;
+}
+
+const pleat_op pleat_op_adaptive_max_pool2d = {
+    .name = "adaptive_max_pool2d",
+    .inputs = 1,
+    .outputs = 2,
+    .constant = PLEAT_OUT(1),
+    .params_size = sizeof(pleat_hw),
+    .keeps = { PLEAT_KEEP_OUT(1) },
+    .infer = adaptive_infer,
+    .forward = adaptive_forward,
+    .backward = max_backward,
+};
+
+pleat_tensor *pleat_adaptive_max_pool2d(pleat_tensor *x, pleat_hw size, pleat_tensor **indices)
+{
+    return pleat_pool_apply(&pleat_op_adaptive_max_pool2d, x, &size, indices);
 }
 
 /* ---- gather and scatter ---- */
@@ -145,9 +190,7 @@ static pleat_status scatter_infer(const pleat_call *call, pleat_spec *out)
         return status;
     if (size->h < 0 || size->w < 0)
         return pleat_fail(PLEAT_EINVAL, "the size of the image, %s, must not be negative", pleat_hw_text(*size).text);
-    out[0] = (pleat_spec){ .dtype = call->in_spec[0].dtype, .shape = *g };
-    out[0].shape.dim[g->ndim - 2] = size->h;
-    out[0].shape.dim[g->ndim - 1] = size->w;
+    out[0] = (pleat_spec){ .dtype = call->in_spec[0].dtype, .shape = pleat_pool_shape(g, *size) };
     return PLEAT_OK;
 }
 
@@ -178,7 +221,8 @@ static pleat_status run(pleat_call *call, const pleat_shape *image, bool gathers
                                 .y = pleat_data_mut(call->out[0]) },
                       .kernel = gathers ? kernels->gather : kernels->scatter };
     atomic_init(&job.bad, INT64_MAX);
-    pleat_parallel_for(planes_of(windows), 16384 / (job.work.pixels + job.work.windows + 1), index_planes, &job);
+    pleat_parallel_for(pleat_pool_planes(windows), 16384 / (job.work.pixels + job.work.windows + 1), index_planes,
+                       &job);
     const int64_t bad = atomic_load(&job.bad);
     if (bad == INT64_MAX)
         return PLEAT_OK;
@@ -231,3 +275,42 @@ const pleat_op pleat_op_max_pool2d_scatter = {
     .forward = scatter_forward,
     .backward = scatter_backward,
 };
+
+/* ---- max_unpool2d ---- */
+
+/* Where several windows have one place, the last one's element is put there: the others' indices become -1, in a copy.
+ */
+static pleat_tensor *last_of_each(pleat_tensor *indices, int64_t pixels)
+{
+    pleat_tensor *copy = pleat_clone(indices);
+    int64_t *index = copy ? pleat_data_mut(copy) : NULL,
+            *last = index ? pleat_alloc((size_t)pixels * sizeof *last) : NULL;
+    if (!last)
+        return NULL;
+    const pleat_shape shape = pleat_shape_of(copy);
+    const int64_t windows = pixels_of(&shape), planes = pleat_pool_planes(&shape);
+    for (int64_t plane = 0; plane < planes; plane++, index += windows) {
+        memset(last, -1, (size_t)pixels * sizeof *last);
+        for (int64_t p = 0; p < windows; p++)
+            if (index[p] >= 0 && index[p] < pixels) {
+                if (last[index[p]] >= 0)
+                    index[last[index[p]]] = -1;
+                last[index[p]] = p;
+            }
+    }
+    pleat_free(last);
+    return copy;
+}
+
+pleat_tensor *pleat_max_unpool2d(pleat_tensor *x, pleat_tensor *indices, pleat_hw size)
+{
+    pleat_tensor *single = indices;
+    int64_t pixels;
+    pleat_scope scope = pleat_scope_begin();
+    if (indices && pleat_dtype_of(indices) == PLEAT_I64 && pleat_ndim(indices) >= 2 && size.h >= 0 && size.w >= 0 &&
+        !__builtin_mul_overflow(size.h, size.w, &pixels))
+        single = last_of_each(indices, pixels);
+    /* whatever else is wrong, the op says so */
+    pleat_tensor *y = pleat_apply(&pleat_op_max_pool2d_scatter, (pleat_tensor *[]){ x, single }, 2, &size);
+    return pleat_scope_return(scope, y);
+}

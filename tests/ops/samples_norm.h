@@ -32,6 +32,37 @@ static void samples_pooling(void)
     SAMPLE(pleat_apply(&pleat_op_max_pool2d_scatter, (pleat_tensor *[]){ values(2, 3, 3), index }, 2, &size));
 }
 
+#define POOL(...) (&((pleat_pool_opts){ __VA_ARGS__ }))
+
+static void samples_other_pooling(void)
+{
+    const pleat_hw sizes[] = { { 2, 3 }, { -1, 3 }, { 3, -1 }, { 1, 1 }, { 5, 6 } };
+    for (int i = 0; i < 5; i++) {
+        SAMPLE(pleat_adaptive_avg_pool2d(values(2, 2, 4, 4), sizes[i]));
+        SAMPLE(pleat_adaptive_avg_pool2d(values(2, 4, 3), sizes[i]));
+        SAMPLE(pleat_adaptive_max_pool2d(values(2, 2, 4, 4), sizes[i], NULL));
+        SAMPLE(pleat_adaptive_max_pool2d(values(2, 4, 3), sizes[i], NULL));
+    }
+    SAMPLE(pleat_adaptive_avg_pool2d(values(0, 2, 4, 4), sizes[0]));
+    SAMPLE(pleat_adaptive_max_pool2d(values(0, 2, 4, 4), sizes[0], NULL));
+    for (int i = 0; i < 8; i++) {
+        const pleat_pool_opts o = { .ceil_mode = i % 2, .exclude_padding = i / 2 % 2, .divisor = i / 4 ? 2 : 0 };
+        SAMPLE(pleat_avg_pool2d(values(1, 3, 9, 9), WINDOW(.kernel = { 3, 3 }, .stride = { 1, 1 }, .padding = { 1, 1 }),
+                                &o));
+        SAMPLE(pleat_avg_pool2d(values(1, 3, 9, 9), WINDOW(.kernel = { 4, 4 }, .stride = { 2, 3 }, .padding = { 2, 1 }),
+                                &o));
+        SAMPLE(pleat_avg_pool2d(values(2, 6, 6), WINDOW(.kernel = { 3, 3 }, .stride = { 2, 2 }), &o));
+        SAMPLE(pleat_avg_pool2d(values(2, 2, 4, 4), WINDOW(.kernel = { 2, 2 }), &o));
+    }
+    SAMPLE(pleat_avg_pool2d(values(0, 2, 4, 4), WINDOW(.kernel = { 2, 2 }), NULL));
+    SAMPLE(pleat_max_pool2d_with(values(2, 5, 6), WINDOW(.kernel = { 2, 2 }), POOL(.ceil_mode = true), NULL));
+    SAMPLE(pleat_max_pool2d_with(values(2, 5, 6), WINDOW(.kernel = { 3, 2 }, .padding = { 1, 1 }),
+                                 POOL(.ceil_mode = true), NULL));
+    SAMPLE(pleat_lp_pool2d(positive(2, 5, 6), 3, WINDOW(.kernel = { 2, 2 }), POOL(.ceil_mode = true)));
+    SAMPLE(pleat_local_response_norm(values(2, 5, 3), 3, NULL));
+    SAMPLE(pleat_local_response_norm(values(2, 5, 3, 2), 2, NULL));
+}
+
 #define BATCH_NORM(...) (&((pleat_batch_norm_opts){ __VA_ARGS__ }))
 
 static void samples_norm(void)

@@ -28,6 +28,7 @@ START_TEST(every_op_passes)
     samples_conv_transpose2d();
     samples_conv2d_weight();
     samples_pooling();
+    samples_other_pooling();
     samples_norm();
     samples_softmax();
     samples_losses();
