@@ -8,6 +8,8 @@
 #include <pleat/ops.h>
 #include <pleat/scope.h>
 
+#include <string.h>
+
 struct pleat_slot {
     pleat_slot *outer; /* on the same record, of a walk that waits for this one */
     pleat_slot *next;  /* of the same walk */
@@ -269,6 +271,10 @@ static pleat_status call_backward(const pleat_walk *w, pleat_record *r, pleat_te
     pleat_take(fn(&call), failures);
     if (watch)
         pleat_watch_end(watch, &call, true, begun, r->path);
+    const size_t name = strlen(op->name);
+    if (pleat_pending() != PLEAT_OK && strncmp(pleat_error(), op->name, name) != 0) /* an op that the gradient called */
+        pleat_error_append("; in the gradient of %s%s%s", op->name, r->path && *r->path ? ", in module " : "",
+                           r->path ? r->path : "");
     return pleat_pending();
 }
 

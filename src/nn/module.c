@@ -8,6 +8,7 @@
 #include "tensor/error.h"
 #include "tensor/memory.h"
 #include "tensor/tensor.h"
+#include "tensor/watch.h"
 
 #include <pleat/autograd.h>
 
@@ -135,6 +136,7 @@ pleat_module *pleat_module_add_child(pleat_module *m, const char *name, pleat_mo
     }
     member->child = child;
     child->parent = m;
+    child->name = member->name;
     return child;
 }
 
@@ -184,7 +186,10 @@ pleat_tensor *pleat_forward(pleat_module *m, pleat_tensor *x)
         pleat_fail(PLEAT_EINVAL, "forward: the %s is NULL", m ? "input" : "module");
         return NULL;
     }
+    pleat_frame here = { m->name, NULL }; /* what anomaly mode calls the place */
+    here.outer = pleat_frame_enter(&here);
     pleat_tensor *y = m->cls->forward(m, x);
+    pleat_frame_enter(here.outer);
     if (!y)
         pleat_fail(PLEAT_EINVAL, "forward: a %s gave NULL without an error",
                    m->cls->name); /* keeps one that is pending */

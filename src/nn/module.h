@@ -16,6 +16,7 @@ struct pleat_member {
 struct pleat_module {
     const pleat_module_class *cls;
     pleat_module *parent;
+    const char *name; /* in the parent, whose member holds it; NULL without one */
     void *state;
     bool training;
     pleat_member *parameters, *buffers, *children;

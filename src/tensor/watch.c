@@ -107,7 +107,10 @@ static void check_finite(const pleat_call *call, const char *what, int i, const 
         return;
     pleat_shape at = t->shape;
     memcpy(at.dim, e.first, sizeof at.dim);
-    pleat_fail(PLEAT_ENUMERIC, "%s %d %s is %g at %s%s%s", what, i, pleat_shape_text(t->shape).text, e.first_value,
+    pleat_fail(PLEAT_ENUMERIC, "%s %d %s is %s at %s%s%s", what, i, pleat_shape_text(t->shape).text,
+               isnan(e.first_value) ? "nan"
+               : e.first_value < 0  ? "-inf"
+                                    : "inf",
                pleat_shape_text(at).text, path && *path ? ", in module " : "", path ? path : "");
     for (int k = 0; k < call->inputs; k++)
         describe("input", k, call->in[k]);
