@@ -38,7 +38,7 @@ pleat_status pleat_conv_check_bias(const pleat_spec *bias, int64_t channels)
 {
     if (!bias->dtype || (bias->shape.ndim == 1 && bias->shape.dim[0] == channels))
         return PLEAT_OK;
-    return pleat_fail(PLEAT_ESHAPE, "bias %s must be (%lld), one per output channel",
+    return pleat_fail(PLEAT_ESHAPE, "bias %s must be (%lld,), one per output channel",
                       pleat_shape_text(bias->shape).text, (long long)channels);
 }
 

@@ -16,7 +16,7 @@ static pleat_status infer(const pleat_call *call, pleat_spec *out)
         return pleat_fail(PLEAT_ESHAPE, "input %s has %lld features, weight %s expects %lld", pleat_shape_text(*x).text,
                           (long long)x->dim[x->ndim - 1], pleat_shape_text(*weight).text, (long long)weight->dim[1]);
     if (bias->dtype && (bias->shape.ndim != 1 || bias->shape.dim[0] != weight->dim[0]))
-        return pleat_fail(PLEAT_ESHAPE, "bias %s must be (%lld), one per output feature",
+        return pleat_fail(PLEAT_ESHAPE, "bias %s must be (%lld,), one per output feature",
                           pleat_shape_text(bias->shape).text, (long long)weight->dim[0]);
     out[0] = (pleat_spec){ .dtype = call->in_spec[0].dtype, .shape = *x };
     out[0].shape.dim[x->ndim - 1] = weight->dim[0];
