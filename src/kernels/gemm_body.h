@@ -44,6 +44,20 @@ static void FN(tile)(int64_t depth, const T *a, const T *b, T *c, int64_t c_row,
     }
 }
 
+/* From a column at (x, y) on to the next. */
+PLEAT_INLINE void FN(next_column)(const pleat_target *c, T **to, int64_t *x, int64_t *y)
+{
+    *to += c->column;
+    if (++*x < c->width)
+        return;
+    *x = 0;
+    *to += c->line - c->width * c->column;
+    if (++*y < c->height)
+        return;
+    *y = 0;
+    *to += c->image - c->height * c->line;
+}
+
 /* The same where C's tile is cut off, or its columns are not adjacent: by way of a whole tile, with the biases and C's
  * old elements added on the way out, in the same order. (x, y) is the first column's place. */
 static void FN(tile_edge)(int64_t depth, const T *a, const T *b, T *to, const pleat_target *c, int64_t x, int64_t y,
@@ -60,15 +74,7 @@ static void FN(tile_edge)(int64_t depth, const T *a, const T *b, T *to, const pl
                 v += col_bias[j];
             to[i * c->row] = add ? v + to[i * c->row] : v;
         }
-        to += c->column;
-        if (++x == c->width) {
-            x = 0;
-            to += c->line - c->width * c->column;
-            if (++y == c->height) {
-                y = 0;
-                to += c->image - c->height * c->line;
-            }
-        }
+        FN(next_column)(c, &to, &x, &y);
     }
 }
 
@@ -114,21 +120,31 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
 
 static void FN(add_slices)(const pleat_product *p, const void *partial, int64_t slices, int64_t i_begin, int64_t i_end)
 {
+    enum { RUN = 256 };
     const pleat_target *c = &p->c;
-    for (int64_t i = i_begin; i < i_end; i++)
-        for (int64_t j = 0; j < p->n; j++) {
+    for (int64_t i = i_begin; i < i_end; i++) {
+        T *to = (T *)c->base + i * c->row;
+        int64_t x = 0, y = 0;
+        for (int64_t j = 0; j < p->n; j += RUN) {
+            const int64_t run = p->n - j < RUN ? p->n - j : RUN;
             const T *from = (const T *)partial + i * p->n + j;
-            T sum = *from;
-            for (int64_t s = 1; s < slices; s++)
-                sum += from[s * p->m * p->n];
-            if (p->row_bias)
-                sum += ((const T *)p->row_bias)[i];
-            if (p->col_bias)
-                sum += ((const T *)p->col_bias)[j];
-            T *to = (T *)c->base + i * c->row + j / c->width / c->height * c->image +
-                    j / c->width % c->height * c->line + j % c->width * c->column;
-            *to = p->accumulate ? sum + *to : sum;
+            T sum[RUN];
+            memcpy(sum, from, (size_t)run * sizeof(T));
+            for (int64_t s = 1; s < slices; s++) {
+                from += p->m * p->n;
+                for (int64_t e = 0; e < run; e++)
+                    sum[e] += from[e];
+            }
+            for (int64_t e = 0; e < run; e++) {
+                if (p->row_bias)
+                    sum[e] += ((const T *)p->row_bias)[i];
+                if (p->col_bias)
+                    sum[e] += ((const T *)p->col_bias)[j + e];
+                *to = p->accumulate ? sum[e] + *to : sum[e];
+                FN(next_column)(c, &to, &x, &y);
+            }
         }
+    }
 }
 
 /* ---- Packing matrices ---- */
