@@ -197,6 +197,19 @@ PLEAT_API pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, 
                                          pleat_tensor *running_mean, pleat_tensor *running_var, bool training,
                                          const pleat_batch_norm_opts *opts);
 
+/* The same within each image: over its last dimensions, which are `normalized`, weight and bias of that shape; over each
+ * of `groups` groups of channels, weight and bias (C); over each channel, weight and bias (C), where the running
+ * statistics, if there are any, move by the images' average, and serve in their place where training is false. eps 0:
+ * 1e-5. Ba, Kiros, Hinton: Layer Normalization, 2016; Wu, He: Group Normalization, ECCV 2018; Ulyanov, Vedaldi,
+ * Lempitsky: Instance Normalization, 2016. */
+PLEAT_API pleat_tensor *pleat_layer_norm(pleat_tensor *x, pleat_shape normalized, pleat_tensor *weight,
+                                         pleat_tensor *bias, double eps);
+PLEAT_API pleat_tensor *pleat_group_norm(pleat_tensor *x, int64_t groups, pleat_tensor *weight, pleat_tensor *bias,
+                                         double eps);
+PLEAT_API pleat_tensor *pleat_instance_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
+                                            pleat_tensor *running_mean, pleat_tensor *running_var, bool training,
+                                            const pleat_batch_norm_opts *opts);
+
 typedef struct {
     double alpha, beta, k; /* 0: 1e-4, 0.75, 1 */
 } pleat_local_response_norm_opts;
@@ -225,9 +238,14 @@ typedef struct {
     pleat_loss_reduction reduction;
 } pleat_cross_entropy_opts;
 
-/* The same with options (NULL: none). No gradient by the weights. torch.nn.functional.cross_entropy. */
+/* The same with options (NULL: none); or with a target of x's shape and dtype, the classes' probabilities:
+ * -sum over c of weight[c] target[c] log_softmax(x)[c], whose mean is over n, whatever the weights. With class indices
+ * there is no gradient by the weights. torch.nn.functional.cross_entropy. */
 PLEAT_API pleat_tensor *pleat_cross_entropy_with(pleat_tensor *x, pleat_tensor *target,
                                                  const pleat_cross_entropy_opts *opts);
+
+/* The same of x that is log_softmax's result already; no label_smoothing. */
+PLEAT_API pleat_tensor *pleat_nll_loss(pleat_tensor *x, pleat_tensor *target, const pleat_cross_entropy_opts *opts);
 
 /* ---- Random ---- */
 

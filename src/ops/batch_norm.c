@@ -10,6 +10,7 @@
  *
  * The kernels need sum dy and sum(dy d) alone, in double. `backward` states the same in ops; in training it computes
  * the statistics from x anew, so that the second derivative goes through them. */
+#include "ops/batch_norm.h"
 #include "kernels/kernels.h"
 #include "kernels/norm.h"
 #include "ops/ops.h"
@@ -21,10 +22,6 @@
 
 #include <math.h>
 
-typedef struct {
-    double eps;
-} norm_params;
-
 enum { X, WEIGHT, BIAS, MEAN, VAR }; /* inputs; the last two in evaluation */
 
 /* ---- What both ops share ---- */
@@ -32,7 +29,7 @@ enum { X, WEIGHT, BIAS, MEAN, VAR }; /* inputs; the last two in evaluation */
 static pleat_status check(const pleat_call *call, pleat_spec *out)
 {
     static const char *const names[] = { "input", "weight", "bias", "running_mean", "running_var" };
-    const norm_params *params = call->params;
+    const pleat_batch_norm_params *params = call->params;
     const pleat_shape *x = &call->in_spec[X].shape;
     if (x->ndim < 2)
         return pleat_fail(PLEAT_ESHAPE, "input %s must be (N, C, ...)", pleat_shape_text(*x).text);
@@ -143,7 +140,7 @@ static double split(const coefficients *k, pleat_dtype dtype, int64_t c, double 
 static pleat_status normalise(pleat_call *call, pleat_norm_work *work, const pleat_tensor *mean,
                               const pleat_tensor *var)
 {
-    const norm_params *params = call->params;
+    const pleat_batch_norm_params *params = call->params;
     coefficients k;
     if (coefficients_make(work, &k) != PLEAT_OK)
         return PLEAT_ENOMEM;
@@ -193,7 +190,7 @@ static pleat_dims others(int ndim)
 static pleat_status finish(pleat_call *call, pleat_norm_work *work, const double *sums, const pleat_tensor *mean,
                            const pleat_tensor *var, bool batch)
 {
-    const norm_params *params = call->params;
+    const pleat_batch_norm_params *params = call->params;
     const double count = (double)per_channel(&call->in_spec[X].shape);
     const pleat_tensor *weight = call->in[WEIGHT];
     void *dweight = per_channel_gradient(call, WEIGHT), *dbias = per_channel_gradient(call, BIAS);
@@ -282,11 +279,12 @@ static pleat_tensor *scale_of(pleat_tensor *weight, pleat_tensor *r, int ndim)
 
 static pleat_status infer(const pleat_call *call, pleat_spec *out)
 {
+    const pleat_batch_norm_params *params = call->params;
     const pleat_status status = check(call, out);
     if (status != PLEAT_OK)
         return status;
     const pleat_shape *x = &call->in_spec[X].shape;
-    if (per_channel(x) == 1 && x->dim[1] > 0)
+    if (per_channel(x) == 1 && x->dim[1] > 0 && !params->one)
         return pleat_fail(PLEAT_ESHAPE, "training needs more than one value per channel, input %s has 1",
                           pleat_shape_text(*x).text);
     out[1] = out[2] = (pleat_spec){ .dtype = PLEAT_F64, .shape = PLEAT_SHAPE(x->dim[1]) };
@@ -325,7 +323,7 @@ static pleat_status forward(pleat_call *call)
 
 static pleat_status backward(pleat_call *call)
 {
-    const norm_params *params = call->params;
+    const pleat_batch_norm_params *params = call->params;
     const int ndim = call->in_spec[X].shape.ndim;
     const pleat_dims dims = others(ndim);
     pleat_tensor *x = call->in[X], *g = call->grad_out[0];
@@ -359,7 +357,7 @@ const pleat_op pleat_op_batch_norm = {
     .outputs = 3,
     .optional = PLEAT_IN(WEIGHT) | PLEAT_IN(BIAS),
     .constant = PLEAT_OUT(1) | PLEAT_OUT(2),
-    .params_size = sizeof(norm_params),
+    .params_size = sizeof(pleat_batch_norm_params),
     .keeps = { [X] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_OUT(1) | PLEAT_KEEP_OUT(2),
                [WEIGHT] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_OUT(1) | PLEAT_KEEP_OUT(2) },
     .infer = infer,
@@ -381,7 +379,7 @@ static pleat_status eval_forward(pleat_call *call)
 
 static pleat_status eval_backward(pleat_call *call)
 {
-    const norm_params *params = call->params;
+    const pleat_batch_norm_params *params = call->params;
     const int ndim = call->in_spec[X].shape.ndim;
     const pleat_dims dims = others(ndim);
     pleat_tensor *g = call->grad_out[0], *gd = NULL, *r = NULL, *scale = NULL;
@@ -416,7 +414,7 @@ const pleat_op pleat_op_batch_norm_eval = {
     .inputs = 5,
     .outputs = 1,
     .optional = PLEAT_IN(WEIGHT) | PLEAT_IN(BIAS),
-    .params_size = sizeof(norm_params),
+    .params_size = sizeof(pleat_batch_norm_params),
     .keeps = { [X] = PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(VAR),
                [WEIGHT] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_IN(MEAN) | PLEAT_KEEP_IN(VAR),
                [MEAN] = PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(VAR),
@@ -449,20 +447,42 @@ static pleat_status check_running(const pleat_tensor *t, const char *name, const
     return PLEAT_OK;
 }
 
-static void move(pleat_tensor *running, const pleat_tensor *batch, double momentum, double factor)
+void pleat_move_running(pleat_tensor *running, const pleat_tensor *batch, double momentum, double factor)
 {
     void *data = running ? pleat_data_mut(running) : NULL;
-    for (int64_t c = 0; data && c < pleat_numel(running); c++) {
-        const double to = (1 - momentum) * element(running, c, 0) + momentum * factor * element(batch, c, 0);
+    const int64_t channels = pleat_numel(running), images = channels ? pleat_numel(batch) / channels : 0;
+    for (int64_t c = 0; data && c < channels; c++) {
+        double sum = 0;
+        for (int64_t n = 0; n < images; n++)
+            sum += element(batch, n * channels + c, 0);
+        const double to = (1 - momentum) * element(running, c, 0) + momentum * factor * sum / (double)images;
         set(data, pleat_dtype_of(running), c, to);
     }
+}
+
+/* What running statistics are moved by. */
+double pleat_momentum(const pleat_batch_norm_opts *o)
+{
+    return o->cumulative ? 1 / (double)o->batches : o->momentum == 0 ? 0.1 : o->momentum;
+}
+
+pleat_status pleat_check_statistics(const pleat_tensor *x, const pleat_tensor *mean, const pleat_tensor *var,
+                                    const pleat_batch_norm_opts *o)
+{
+    if (o->cumulative && o->batches < 1)
+        return pleat_fail(PLEAT_EINVAL, "batches must count this one, so be at least 1, not %lld",
+                          (long long)o->batches);
+    if (!isfinite(o->momentum))
+        return pleat_fail(PLEAT_EINVAL, "momentum must be finite, not %g", o->momentum);
+    const pleat_status status = check_running(mean, "running_mean", x);
+    return status == PLEAT_OK ? check_running(var, "running_var", x) : status;
 }
 
 pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias, pleat_tensor *running_mean,
                                pleat_tensor *running_var, bool training, const pleat_batch_norm_opts *opts)
 {
     const pleat_batch_norm_opts o = opts ? *opts : (pleat_batch_norm_opts){ 0 };
-    const norm_params params = { o.eps == 0 ? 1e-5 : o.eps };
+    const pleat_batch_norm_params params = { .eps = o.eps == 0 ? 1e-5 : o.eps };
     if (pleat_pending() != PLEAT_OK)
         return NULL;
     if (pleat_ndim(x) == 1 && pleat_numel(x) == 0) /* as in PyTorch: no channels, and nothing to ask about them */
@@ -473,14 +493,9 @@ pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tens
                            5, &params);
 
     const char *context = pleat_context("batch_norm");
-    if (o.cumulative && o.batches < 1)
-        pleat_fail(PLEAT_EINVAL, "batches must count this one, so be at least 1, not %lld", (long long)o.batches);
-    else if (!isfinite(o.momentum))
-        pleat_fail(PLEAT_EINVAL, "momentum must be finite, not %g", o.momentum);
-    else if (check_running(running_mean, "running_mean", x) == PLEAT_OK)
-        check_running(running_var, "running_var", x);
+    const pleat_status fit = pleat_check_statistics(x, running_mean, running_var, &o);
     pleat_context(context);
-    if (pleat_pending() != PLEAT_OK)
+    if (fit != PLEAT_OK)
         return NULL;
 
     pleat_tensor *out[3];
@@ -491,10 +506,9 @@ pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tens
         return NULL;
     const pleat_shape shape = pleat_shape_of(x);
     const double count = (double)per_channel(&shape);
-    const double momentum = o.cumulative ? 1 / (double)o.batches : o.momentum == 0 ? 0.1 : o.momentum;
     if (count > 0) {
-        move(running_mean, out[1], momentum, 1);
-        move(running_var, out[2], momentum, count / (count - 1)); /* unbiased */
+        pleat_move_running(running_mean, out[1], pleat_momentum(&o), 1);
+        pleat_move_running(running_var, out[2], pleat_momentum(&o), count / (count - 1)); /* unbiased */
     }
     return out[0];
 }

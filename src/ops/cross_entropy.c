@@ -17,6 +17,7 @@
 #include "tensor/tensor.h"
 
 #include <pleat/ops.h>
+#include <pleat/scope.h>
 
 #include <math.h>
 
@@ -333,20 +334,111 @@ const pleat_op pleat_op_cross_entropy = {
     .backward_kernel = backward_kernel,
 };
 
+/* ---- nll_loss: the same without the softmax, linear in x ---- */
+
+static pleat_status nll_forward(pleat_call *call)
+{
+    const loss l = loss_of(call);
+    const pleat_status status = check_targets(&l);
+    double *losses = status == PLEAT_OK ? pleat_alloc((size_t)l.lines * sizeof *losses) : NULL;
+    if (!losses)
+        return pleat_pending();
+    const void *x = pleat_data(call->in[X]);
+    for (int64_t i = 0; i < l.lines; i++)
+        losses[i] = ignored(&l, i) ? 0 : -weight_of(&l, l.target[i]) * real(x, l.dtype, place(&l, i, l.target[i]));
+    reduce(&l, losses, call->out[0]);
+    pleat_free(losses);
+    return PLEAT_OK;
+}
+
+static pleat_status nll_backward(pleat_call *call)
+{
+    if (no_weight_gradient(call) != PLEAT_OK)
+        return PLEAT_EGRAD;
+    const pleat_tensor *target = pleat_contiguous(call->in[TARGET]);
+    const pleat_tensor *weight = call->in[WEIGHT] ? pleat_contiguous(call->in[WEIGHT]) : NULL;
+    if (pleat_pending() != PLEAT_OK)
+        return pleat_pending();
+    const loss l = loss_with(call, target, weight);
+    call->grad_in[X] = pleat_neg(pleat_mul(over_x(call), hits(call, &l)));
+    return PLEAT_OK;
+}
+
+const pleat_op pleat_op_nll_loss = {
+    .name = "nll_loss",
+    .inputs = 3,
+    .outputs = 1,
+    .optional = PLEAT_IN(WEIGHT),
+    .dtypes = { PLEAT_FLOATS, PLEAT_DTYPES(PLEAT_I64), PLEAT_FLOATS },
+    .params_size = sizeof(loss_params),
+    .keeps = { PLEAT_KEEP_IN(TARGET) | PLEAT_KEEP_IN(WEIGHT) },
+    .infer = infer,
+    .forward = nll_forward,
+    .backward = nll_backward,
+};
+
+/* ---- Class probabilities ---- */
+
+static pleat_tensor *with_probabilities(pleat_tensor *x, pleat_tensor *target, const pleat_cross_entropy_opts *o)
+{
+    const pleat_shape shape = pleat_shape_of(x);
+    if (shape.ndim < 1 || !pleat_shape_equal(shape, pleat_shape_of(target)))
+        pleat_fail(PLEAT_ESHAPE, "target %s must be probabilities of the input's shape %s, or int64",
+                   pleat_shape_text(pleat_shape_of(target)).text, pleat_shape_text(shape).text);
+    else if (!(o->label_smoothing >= 0 && o->label_smoothing <= 1))
+        pleat_fail(PLEAT_EINVAL, "label_smoothing must be from 0 to 1, not %g", o->label_smoothing);
+    else if (o->ignore)
+        pleat_fail(PLEAT_EINVAL, "ignore_index goes with int64 targets, not with probabilities");
+    else if (o->weight)
+        check_weight(&(pleat_spec){ .dtype = pleat_dtype_of(o->weight), .shape = pleat_shape_of(o->weight) }, shape);
+    if (pleat_pending() != PLEAT_OK)
+        return NULL;
+    const int dim = class_dim(shape.ndim);
+    const double classes = (double)shape.dim[dim];
+    pleat_tensor *share = target;
+    if (o->label_smoothing > 0)
+        share = pleat_affine(target, 1 - o->label_smoothing, o->label_smoothing / classes);
+    if (o->weight) {
+        pleat_shape over = { .ndim = shape.ndim };
+        for (int d = 0; d < shape.ndim; d++)
+            over.dim[d] = d == dim ? shape.dim[d] : 1;
+        share = pleat_mul(share, pleat_reshape(o->weight, over));
+    }
+    pleat_tensor *terms = pleat_mul(share, pleat_log_softmax(x, dim));
+    if (o->reduction == PLEAT_REDUCE_NONE)
+        return pleat_neg(pleat_sum_dims(terms, PLEAT_DIMS(dim), false));
+    const double lines = (double)pleat_numel(x) / classes; /* of nothing: NaN */
+    return pleat_mul_scalar(pleat_sum(terms), o->reduction == PLEAT_REDUCE_MEAN ? -1 / lines : -1);
+}
+
+/* ---- The public functions ---- */
+
 pleat_tensor *pleat_cross_entropy(pleat_tensor *x, pleat_tensor *target)
 {
     return pleat_cross_entropy_with(x, target, NULL);
 }
 
-/* The op's parameters. */
-static loss_params params_of(const pleat_cross_entropy_opts *o)
+static pleat_tensor *apply(const pleat_op *op, pleat_tensor *x, pleat_tensor *target, const pleat_cross_entropy_opts *o)
 {
-    return (loss_params){ o->reduction, o->ignore, o->ignore_index, o->label_smoothing };
+    const loss_params params = { o->reduction, o->ignore, o->ignore_index, o->label_smoothing };
+    return pleat_apply(op, (pleat_tensor *[]){ x, target, o->weight }, 3, &params);
 }
 
 pleat_tensor *pleat_cross_entropy_with(pleat_tensor *x, pleat_tensor *target, const pleat_cross_entropy_opts *opts)
 {
     const pleat_cross_entropy_opts o = opts ? *opts : (pleat_cross_entropy_opts){ 0 };
-    const loss_params params = params_of(&o);
-    return pleat_apply(&pleat_op_cross_entropy, (pleat_tensor *[]){ x, target, o.weight }, 3, &params);
+    if (!x || !target || !pleat_dtype_is_float(pleat_dtype_of(target)) || pleat_pending() != PLEAT_OK)
+        return apply(&pleat_op_cross_entropy, x, target, &o);
+    const char *context = pleat_context("cross_entropy");
+    pleat_scope scope = pleat_scope_begin();
+    pleat_tensor *y = pleat_scope_return(scope, with_probabilities(x, target, &o));
+    pleat_context(context);
+    return y;
+}
+
+pleat_tensor *pleat_nll_loss(pleat_tensor *x, pleat_tensor *target, const pleat_cross_entropy_opts *opts)
+{
+    pleat_cross_entropy_opts o = opts ? *opts : (pleat_cross_entropy_opts){ 0 };
+    o.label_smoothing = 0;
+    return apply(&pleat_op_nll_loss, x, target, &o);
 }

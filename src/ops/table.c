@@ -44,6 +44,7 @@ static const pleat_op *const table[] = {
     &pleat_op_softmax,
     &pleat_op_log_softmax,
     &pleat_op_cross_entropy,
+    &pleat_op_nll_loss,
     &pleat_op_dropout,
     NULL, /* the end */
 };

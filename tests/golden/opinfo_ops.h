@@ -3,6 +3,7 @@
 #define PLEAT_TEST_OPINFO_OPS_H
 
 #include "golden/opinfo.h"
+#include "golden/opinfo_norm.h"
 
 #include <math.h>
 #include <string.h>
@@ -99,6 +100,19 @@ static const counterpart counterparts[] = {
     { "nn.functional.conv_transpose2d", op_conv_transpose2d, NULL },
     { "nn.functional.batch_norm", op_batch_norm, NULL },
     { "log_softmax", op_log_softmax, NULL },
+    { "nn.functional.max_pool2d", NULL, op_max_pool2d },
+    { "nn.functional.avg_pool2d", op_avg_pool2d, NULL },
+    { "nn.functional.adaptive_avg_pool2d", op_adaptive_avg_pool2d, NULL },
+    { "nn.functional.adaptive_max_pool2d", NULL, op_adaptive_max_pool2d },
+    { "nn.functional.max_unpool2d", op_max_unpool2d, NULL },
+    { "nn.functional.max_unpool2d.grad", op_max_unpool2d, NULL },
+    { "nn.functional.local_response_norm", op_local_response_norm, NULL },
+    { "nn.functional.layer_norm", op_layer_norm, NULL },
+    { "nn.functional.group_norm", op_group_norm, NULL },
+    { "nn.functional.instance_norm", op_instance_norm, NULL },
+    { "softmax", op_softmax, NULL },
+    { "nn.functional.cross_entropy", op_cross_entropy, NULL },
+    { "nn.functional.nll_loss", NULL, op_nll_loss },
 };
 
 int opinfo_call(SAMPLE, pleat_tensor *out[OPINFO_OUTPUTS])

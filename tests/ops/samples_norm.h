@@ -78,6 +78,10 @@ static void samples_norm(void)
         SAMPLE(pleat_batch_norm(values(0, 2, 3), values(2), values(2), mean, var, training, NULL));
     }
     SAMPLE(pleat_batch_norm(values(3, 2, 4), values(2), values(2), values(2), positive(2), false, NULL));
+    SAMPLE(pleat_layer_norm(values(2, 2, 3), PLEAT_SHAPE(2, 3), values(2, 3), values(2, 3), 0.5));
+    SAMPLE(pleat_layer_norm(values(0, 1), PLEAT_SHAPE(1), values(1), values(1), 0));
+    SAMPLE(pleat_group_norm(values(2, 6, 3), 2, values(6), values(6), 0.5));
+    SAMPLE(pleat_instance_norm(values(2, 3, 4), values(3), values(3), NULL, NULL, true, BATCH_NORM(.eps = 0.5)));
 }
 
 static void samples_softmax(void)
@@ -127,6 +131,17 @@ static void samples_losses(void)
             values(9, 3), classes(9), LOSS(.reduction = r, .weight = weight, .ignore = true, .label_smoothing = 0.5)));
     }
     SAMPLE(pleat_cross_entropy_with(values(0, 3), classes(0), LOSS(.reduction = PLEAT_REDUCE_SUM)));
+    for (int reduction = PLEAT_REDUCE_MEAN; reduction <= PLEAT_REDUCE_NONE; reduction++) {
+        const pleat_loss_reduction r = (pleat_loss_reduction)reduction;
+        SAMPLE(pleat_nll_loss(values(3), classes(), LOSS(.reduction = r)));
+        SAMPLE(pleat_nll_loss(values(9, 3), classes(9), LOSS(.reduction = r, .ignore = true, .ignore_index = 1)));
+        SAMPLE(pleat_nll_loss(values(2, 3, 2), classes(2, 2), LOSS(.reduction = r, .weight = weight)));
+        SAMPLE(pleat_nll_loss(values(9, 3), classes(9), LOSS(.reduction = r, .weight = weight, .ignore = true)));
+        SAMPLE(pleat_cross_entropy_with(values(2, 3), positive(2, 3), LOSS(.reduction = r, .weight = positive(3))));
+        SAMPLE(
+            pleat_cross_entropy_with(values(2, 3, 2), positive(2, 3, 2), LOSS(.reduction = r, .label_smoothing = 0.2)));
+    }
+    SAMPLE(pleat_nll_loss(values(0, 3), classes(0), LOSS(.reduction = PLEAT_REDUCE_SUM)));
 }
 
 static void samples_dropout(void)

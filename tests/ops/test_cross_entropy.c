@@ -172,6 +172,29 @@ START_TEST(any_threads)
 }
 END_TEST
 
+/* What the two others make of the same numbers: nll_loss of log_softmax, and probabilities that are all in one class.
+ */
+START_TEST(three_ways)
+{
+    pleat_seed(6);
+    for (int number = 0; number < CASES; number++) {
+        loss_case l = case_of(number, PLEAT_SHAPE(4, 3, 5), PLEAT_F64);
+        pleat_tensor *x = pleat_randn(PLEAT_SHAPE(4, 3, 5), PLEAT_F64);
+        if (l.opts.label_smoothing == 0)
+            ck_assert(pleat_allclose(pleat_nll_loss(pleat_log_softmax(x, 1), l.target, &l.opts),
+                                     pleat_cross_entropy_with(x, l.target, &l.opts), 1e-13, 1e-13));
+        if (l.opts.ignore || (l.opts.weight && l.opts.reduction == PLEAT_REDUCE_MEAN))
+            continue; /* the mean is another with weights */
+        pleat_tensor *one_hot = pleat_zeros(PLEAT_SHAPE(4, 3, 5), PLEAT_F64);
+        double *p = pleat_data_mut(one_hot);
+        for (int64_t i = 0; i < 20; i++)
+            p[(i / 5 * 3 + pleat_data_i64(l.target)[i]) * 5 + i % 5] = 1;
+        ck_assert(pleat_allclose(pleat_cross_entropy_with(x, one_hot, &l.opts),
+                                 pleat_cross_entropy_with(x, l.target, &l.opts), 1e-13, 1e-13));
+    }
+}
+END_TEST
+
 START_TEST(nothing_counted)
 {
     pleat_tensor *x = pleat_set_requires_grad(pleat_zeros(PLEAT_SHAPE(0, 3), PLEAT_F32), true);
@@ -205,6 +228,16 @@ START_TEST(refused)
     o.weight = pleat_ones(PLEAT_SHAPE(3), PLEAT_F64);
     ck_assert_ptr_null(pleat_cross_entropy_with(x, t, &o));
     ck_assert_failed(PLEAT_EDTYPE, "float64");
+    ck_assert_ptr_null(pleat_cross_entropy(x, pleat_ones(PLEAT_SHAPE(3, 2), PLEAT_F32)));
+    ck_assert_failed(PLEAT_ESHAPE,
+                     "cross_entropy: target (3, 2) must be probabilities of the input's shape (2, 3), or int64");
+    o = (pleat_cross_entropy_opts){ .ignore = true };
+    ck_assert_ptr_null(pleat_cross_entropy_with(x, pleat_ones(PLEAT_SHAPE(2, 3), PLEAT_F32), &o));
+    ck_assert_failed(PLEAT_EINVAL, "ignore_index");
+    ck_assert_ptr_null(pleat_cross_entropy(x, pleat_ones(PLEAT_SHAPE(2, 3), PLEAT_F64)));
+    ck_assert_failed(PLEAT_EDTYPE, "float64");
+    ck_assert_ptr_null(pleat_nll_loss(x, pleat_from_data(high, PLEAT_SHAPE(2), PLEAT_I64), NULL));
+    ck_assert_failed(PLEAT_EINVAL, "nll_loss: target 3 at 1 is out of range for 3 classes");
     o = (pleat_cross_entropy_opts){ .label_smoothing = 1.5 };
     ck_assert_ptr_null(pleat_cross_entropy_with(x, t, &o));
     ck_assert_failed(PLEAT_EINVAL, "label_smoothing must be from 0 to 1, not 1.5");
@@ -215,4 +248,4 @@ START_TEST(refused)
 END_TEST
 
 RUN_TESTS("cross_entropy", against_naive, shapes_and_strides, far_from_zero, gradients, fused_against_ops, any_threads,
-          nothing_counted, refused)
+          three_ways, nothing_counted, refused)

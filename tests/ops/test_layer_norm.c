@@ -1,0 +1,158 @@
+/* layer_norm, group_norm and instance_norm against naive loops in double, their gradients, and what they refuse.
+ * PyTorch's numbers for them are in tests/golden/opinfo.txt. */
+#include "support/run.h"
+#include "support/threads.h"
+
+#include <pleat/op.h>
+#include <pleat/pleat.h>
+
+#include <math.h>
+#include <string.h>
+
+/* Element i of x, of rows of `length` elements, normalised. */
+static double naive(const double *x, int64_t i, int64_t length, double eps)
+{
+    const double *row = x + i / length * length;
+    double mean = 0, var = 0;
+    for (int64_t k = 0; k < length; k++)
+        mean += row[k] / (double)length;
+    for (int64_t k = 0; k < length; k++)
+        var += (row[k] - mean) * (row[k] - mean) / (double)length;
+    return (x[i] - mean) / sqrt(var + eps);
+}
+
+START_TEST(layer)
+{
+    pleat_seed(1);
+    pleat_tensor *x = pleat_randn(PLEAT_SHAPE(3, 4, 5), PLEAT_F64), *w = pleat_randn(PLEAT_SHAPE(4, 5), PLEAT_F64);
+    pleat_tensor *b = pleat_randn(PLEAT_SHAPE(4, 5), PLEAT_F64), *y = pleat_layer_norm(x, PLEAT_SHAPE(4, 5), w, b, 0);
+    for (int64_t i = 0; i < 60; i++)
+        ck_assert_double_eq_tol(
+            pleat_data_f64(y)[i],
+            naive(pleat_data_f64(x), i, 20, 1e-5) * pleat_data_f64(w)[i % 20] + pleat_data_f64(b)[i % 20], 1e-13);
+    y = pleat_layer_norm(x, PLEAT_SHAPE(5), NULL, NULL, 0.3);
+    for (int64_t i = 0; i < 60; i++)
+        ck_assert_double_eq_tol(pleat_data_f64(y)[i], naive(pleat_data_f64(x), i, 5, 0.3), 1e-13);
+    ck_assert_double_eq(
+        pleat_item(pleat_layer_norm(pleat_full(PLEAT_SHAPE(1), 7, PLEAT_F64), PLEAT_SHAPE(1), NULL, NULL, 0)), 0);
+    ck_assert_int_eq(
+        pleat_numel(pleat_layer_norm(pleat_zeros(PLEAT_SHAPE(0, 4), PLEAT_F32), PLEAT_SHAPE(4), NULL, NULL, 0)), 0);
+}
+END_TEST
+
+START_TEST(groups)
+{
+    pleat_seed(2);
+    pleat_tensor *x = pleat_randn(PLEAT_SHAPE(2, 6, 3, 5), PLEAT_F64), *w = pleat_randn(PLEAT_SHAPE(6), PLEAT_F64);
+    pleat_tensor *b = pleat_randn(PLEAT_SHAPE(6), PLEAT_F64);
+    for (int64_t g = 1; g <= 6; g++) {
+        if (6 % g != 0)
+            continue;
+        pleat_tensor *y = pleat_group_norm(x, g, w, b, 0.1);
+        for (int64_t i = 0; i < 180; i++) {
+            const int64_t c = i / 15 % 6;
+            ck_assert_double_eq_tol(
+                pleat_data_f64(y)[i],
+                naive(pleat_data_f64(x), i, 90 / g, 0.1) * pleat_data_f64(w)[c] + pleat_data_f64(b)[c], 1e-13);
+        }
+    }
+    /* strided: the same numbers as of a copy */
+    pleat_tensor *turned = pleat_permute(x, PLEAT_DIMS(0, 3, 2, 1));
+    ck_assert(pleat_equal(pleat_group_norm(turned, 5, NULL, NULL, 0),
+                          pleat_group_norm(pleat_contiguous(turned), 5, NULL, NULL, 0)));
+}
+END_TEST
+
+START_TEST(instances)
+{
+    pleat_seed(3);
+    pleat_tensor *x = pleat_randn(PLEAT_SHAPE(2, 3, 4), PLEAT_F64), *mean = pleat_full(PLEAT_SHAPE(3), 5, PLEAT_F64);
+    pleat_tensor *var = pleat_full(PLEAT_SHAPE(3), 2, PLEAT_F64);
+    pleat_tensor *y = pleat_instance_norm(x, NULL, NULL, mean, var, true, &(pleat_batch_norm_opts){ .momentum = 0.25 });
+    for (int64_t i = 0; i < 24; i++)
+        ck_assert_double_eq_tol(pleat_data_f64(y)[i], naive(pleat_data_f64(x), i, 4, 1e-5), 1e-13);
+    for (int64_t c = 0; c < 3; c++) { /* the average of the two images' statistics, the variance unbiased */
+        double m = 0, v = 0;
+        for (int64_t n = 0; n < 2; n++) {
+            const double *row = pleat_data_f64(x) + (n * 3 + c) * 4, own = (row[0] + row[1] + row[2] + row[3]) / 4;
+            m += own / 2;
+            for (int k = 0; k < 4; k++)
+                v += (row[k] - own) * (row[k] - own) / 3 / 2;
+        }
+        ck_assert_double_eq_tol(pleat_data_f64(mean)[c], 0.75 * 5 + 0.25 * m, 1e-13);
+        ck_assert_double_eq_tol(pleat_data_f64(var)[c], 0.75 * 2 + 0.25 * v, 1e-13);
+    }
+    ck_assert(pleat_equal(pleat_instance_norm(x, NULL, NULL, mean, var, false, NULL),
+                          pleat_batch_norm(x, NULL, NULL, mean, var, false, NULL)));
+}
+END_TEST
+
+static pleat_tensor *call(pleat_tensor *const *in, void *user)
+{
+    switch (*(int *)user) {
+    case 0:
+        return pleat_layer_norm(in[0], PLEAT_SHAPE(2, 3), pleat_reshape(in[1], PLEAT_SHAPE(2, 3)),
+                                pleat_reshape(in[2], PLEAT_SHAPE(2, 3)), 0.1);
+    case 1:
+        return pleat_group_norm(in[0], 3, in[1], in[2], 0.1);
+    default:
+        return pleat_instance_norm(in[0], in[1], in[2], NULL, NULL, true, &(pleat_batch_norm_opts){ .eps = 0.1 });
+    }
+}
+
+START_TEST(gradients)
+{
+    pleat_seed(4);
+    pleat_tensor *in[3] = { pleat_randn(PLEAT_SHAPE(2, 6, 2, 3), PLEAT_F64) };
+    in[1] = pleat_randn(PLEAT_SHAPE(6), PLEAT_F64);
+    in[2] = pleat_randn(PLEAT_SHAPE(6), PLEAT_F64);
+    for (int i = 0; i < 3; i++)
+        pleat_set_requires_grad(in[i], true);
+    for (int kind = 0; kind < 3; kind++) {
+        ck_assert_ok(pleat_gradcheck(call, &kind, in, 3, NULL));
+        ck_assert_ok(pleat_gradgradcheck(call, &kind, in, 3, NULL));
+    }
+}
+END_TEST
+
+START_TEST(refused)
+{
+    pleat_tensor *x = pleat_ones(PLEAT_SHAPE(2, 6, 4), PLEAT_F32), *five = pleat_ones(PLEAT_SHAPE(5), PLEAT_F32);
+    ck_assert_ptr_null(pleat_layer_norm(x, PLEAT_SHAPE(5), NULL, NULL, 0));
+    ck_assert_failed(PLEAT_ESHAPE, "layer_norm: the last dimensions of input (2, 6, 4) must be (5,)");
+    ck_assert_ptr_null(pleat_layer_norm(x, PLEAT_SHAPE(), NULL, NULL, 0));
+    ck_assert_failed(PLEAT_ESHAPE, "must be ()");
+    ck_assert_ptr_null(pleat_layer_norm(x, PLEAT_SHAPE(4), five, NULL, 0));
+    ck_assert_failed(PLEAT_ESHAPE, "layer_norm: weight (5,) must be (4,)");
+    ck_assert_ptr_null(pleat_layer_norm(NULL, PLEAT_SHAPE(4), NULL, NULL, 0));
+    ck_assert_failed(PLEAT_EINVAL, "layer_norm: the input is NULL");
+    ck_assert_ptr_null(pleat_group_norm(x, 4, NULL, NULL, 0));
+    ck_assert_failed(PLEAT_ESHAPE, "group_norm: the 6 channels of input (2, 6, 4) do not divide into 4 groups");
+    ck_assert_ptr_null(pleat_group_norm(x, 0, NULL, NULL, 0));
+    ck_assert_failed(PLEAT_ESHAPE, "0 groups");
+    ck_assert_ptr_null(pleat_group_norm(x, 2, NULL, five, 0));
+    ck_assert_failed(PLEAT_ESHAPE, "group_norm: bias (5,) must be (6,)");
+    ck_assert_ptr_null(pleat_group_norm(five, 1, NULL, NULL, 0));
+    ck_assert_failed(PLEAT_ESHAPE, "group_norm: input (5,) must be (N, C, ...)");
+    ck_assert_ptr_null(
+        pleat_instance_norm(pleat_ones(PLEAT_SHAPE(2, 6, 1), PLEAT_F32), NULL, NULL, NULL, NULL, true, NULL));
+    ck_assert_failed(PLEAT_ESHAPE, "instance_norm: input (2, 6, 1) needs more than one value per image and channel");
+    ck_assert_ptr_null(pleat_instance_norm(x, NULL, NULL, five, NULL, true, NULL));
+    ck_assert_failed(PLEAT_ESHAPE, "instance_norm: running_mean (5,) must be (6,)");
+    ck_assert_ptr_null(pleat_layer_norm(pleat_zeros(PLEAT_SHAPE(4), PLEAT_I64), PLEAT_SHAPE(4), NULL, NULL, 0));
+    ck_assert_failed(PLEAT_EDTYPE, "int64");
+}
+END_TEST
+
+static pleat_tensor *all(void *user)
+{
+    return pleat_add(pleat_layer_norm(user, PLEAT_SHAPE(7), NULL, NULL, 0), pleat_group_norm(user, 2, NULL, NULL, 0));
+}
+
+START_TEST(any_threads)
+{
+    same_for_any_threads(all, pleat_randn(PLEAT_SHAPE(3, 4, 7), PLEAT_F32));
+}
+END_TEST
+
+RUN_TESTS("layer_norm", layer, groups, instances, gradients, any_threads, refused)
