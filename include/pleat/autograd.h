@@ -26,8 +26,8 @@ PLEAT_API pleat_tensor *pleat_grad(const pleat_tensor *leaf);
 PLEAT_API pleat_status pleat_set_grad(pleat_tensor *leaf, pleat_tensor *grad); /* NULL drops it; retained, not copied */
 
 /* d loss / d leaf, added to the gradient of every leaf that wants one. loss has one element. The history is spent
- * afterwards, unless kept. Leaf gradients are staged and committed last: a failed backward changes none of them, and its
- * history is spent (unless kept). PLEAT_EGRAD: no history, ended, spent, or a kept tensor was changed in place. */
+ * afterwards, unless kept. Leaf gradients are staged and committed last: a failed backward changes none of them, and
+ * its history is spent (unless kept). PLEAT_EGRAD: no history, ended, spent, or a kept tensor was changed in place. */
 PLEAT_API pleat_status pleat_backward(pleat_tensor *loss);
 PLEAT_API pleat_status pleat_backward_keep(pleat_tensor *loss);
 

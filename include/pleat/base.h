@@ -100,7 +100,8 @@ inline pleat_dims pleat_dims_list(std::initializer_list<int> d)
 #else
 /* The leading 0 makes an empty list legal; it is not counted. */
 #define PLEAT_SHAPE(...)                                                                                               \
-    pleat_shape_make((int)(sizeof((int64_t[]){ 0, __VA_ARGS__ }) / sizeof(int64_t)) - 1, (int64_t[]){ 0, __VA_ARGS__ } + 1)
+    pleat_shape_make((int)(sizeof((int64_t[]){ 0, __VA_ARGS__ }) / sizeof(int64_t)) - 1,                               \
+                     (int64_t[]){ 0, __VA_ARGS__ } + 1)
 #define PLEAT_DIMS(...)                                                                                                \
     pleat_dims_make((int)(sizeof((int[]){ 0, __VA_ARGS__ }) / sizeof(int)) - 1, (int[]){ 0, __VA_ARGS__ } + 1)
 #endif

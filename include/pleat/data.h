@@ -29,7 +29,7 @@ PLEAT_API pleat_tensor *pleat_read_idx(const char *path);
 PLEAT_API int64_t pleat_dataset_size(const pleat_dataset *d);
 PLEAT_API pleat_tensor *pleat_dataset_inputs(const pleat_dataset *d);  /* borrowed from the data set, as stored */
 PLEAT_API pleat_tensor *pleat_dataset_targets(const pleat_dataset *d); /* likewise */
-PLEAT_API void pleat_dataset_free(pleat_dataset *d); /* after its loaders */
+PLEAT_API void pleat_dataset_free(pleat_dataset *d);                   /* after its loaders */
 
 typedef struct {
     int64_t batch_size; /* 0: 1 */
@@ -45,7 +45,7 @@ typedef struct {
 
 /* The data set must outlive it. */
 PLEAT_API pleat_loader *pleat_loader_new(pleat_dataset *d, const pleat_loader_opts *opts);
-/* The next batch; false at the end of an epoch (the next call begins another) and on an error, which is then pending. */
+/* The next batch; false at the end of an epoch (the next call begins another) and on an error, then pending. */
 PLEAT_API bool pleat_loader_next(pleat_loader *l, pleat_batch *batch);
 PLEAT_API int64_t pleat_loader_batches(const pleat_loader *l); /* in an epoch */
 PLEAT_API void pleat_loader_free(pleat_loader *l);

@@ -26,12 +26,12 @@ typedef struct {
 } pleat_gradcheck_report;
 
 typedef struct {
-    double eps;           /* step of the central difference; 0: 1e-6 */
-    double atol, rtol;    /* |analytic - numeric| <= atol + rtol |numeric|; 0: 1e-5 and 1e-3 */
-    double nondet_tol;    /* by how much two runs of the backward may differ; 0 means not at all */
-    bool fast;            /* one random projection per input and output instead of the full Jacobian */
-    bool allow_zero;      /* all gradients zero is no failure */
-    uint64_t seed;        /* of the projections, and of gradgradcheck's output gradients */
+    double eps;                     /* step of the central difference; 0: 1e-6 */
+    double atol, rtol;              /* |analytic - numeric| <= atol + rtol |numeric|; 0: 1e-5 and 1e-3 */
+    double nondet_tol;              /* by how much two runs of the backward may differ; 0 means not at all */
+    bool fast;                      /* one random projection per input and output instead of the full Jacobian */
+    bool allow_zero;                /* all gradients zero is no failure */
+    uint64_t seed;                  /* of the projections, and of gradgradcheck's output gradients */
     pleat_gradcheck_report *report; /* filled where not NULL, also on failure */
 } pleat_gradcheck_opts;
 
@@ -48,7 +48,8 @@ PLEAT_API pleat_status pleat_gradgradcheck(pleat_check_fn fn, void *user, pleat_
                                            const pleat_gradcheck_opts *opts);
 
 /* A module by its input and its parameters, all float64 (pleat_module_to). Its buffers are put back after each call. */
-PLEAT_API pleat_status pleat_gradcheck_module(pleat_module *module, pleat_tensor *input, const pleat_gradcheck_opts *opts);
+PLEAT_API pleat_status pleat_gradcheck_module(pleat_module *module, pleat_tensor *input,
+                                              const pleat_gradcheck_opts *opts);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
-/* Modules: parameters, buffers, children, a forward; train or eval. A module owns its children and has one parent; names
- * are PyTorch's ("0.weight", "layer1.0.conv1.weight", "1.running_mean"), so weights cross over unchanged. */
+/* Modules: parameters, buffers, children, a forward; train or eval. A module owns its children and has one parent;
+ * names are PyTorch's ("0.weight", "layer1.0.conv1.weight", "1.running_mean"), so weights cross over unchanged. */
 #ifndef PLEAT_NN_H
 #define PLEAT_NN_H
 

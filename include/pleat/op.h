@@ -14,9 +14,9 @@
 extern "C" {
 #endif
 
-#define PLEAT_MAX_INPUTS 8  /* of an op that is not variadic */
+#define PLEAT_MAX_INPUTS 8 /* of an op that is not variadic */
 #define PLEAT_MAX_OUTPUTS 4
-#define PLEAT_VARIADIC (-1) /* .inputs of an op that takes any number from 1 up; .dtypes[0], .keeps[0] serve them all */
+#define PLEAT_VARIADIC (-1) /* .inputs of an op that takes any number from 1 up; .dtypes[0], .keeps[0] serve all */
 
 /* Sets of dtypes, for .dtypes: PLEAT_DTYPES(PLEAT_F32, PLEAT_I64). */
 #define PLEAT_DTYPES(...) PLEAT_DTYPES_(__VA_ARGS__, 0, 0, 0, 0)
@@ -48,24 +48,24 @@ struct pleat_call {
     const pleat_op *op;
     const void *params; /* a copy of what pleat_apply was given, params_size bytes */
     int inputs, outputs;
-    const pleat_spec *in_spec;      /* always; an optional input that is missing has dtype 0 */
-    const pleat_spec *out_spec;     /* forward, backward */
-    pleat_tensor *const *in;        /* forward: all (NULL: missing). backward: what .keeps names for a wanted gradient */
-    pleat_tensor *const *out;       /* forward: to be filled. backward: what .keeps names */
-    pleat_tensor *const *grad_out;  /* backward: NULL means zero; never all NULL */
-    pleat_tensor **grad_in;         /* backward: to be set, borrowed tensors; left NULL means zero */
-    const void *internal;           /* the library's */
+    const pleat_spec *in_spec;     /* always; an optional input that is missing has dtype 0 */
+    const pleat_spec *out_spec;    /* forward, backward */
+    pleat_tensor *const *in;       /* forward: all (NULL: missing). backward: what .keeps names for a wanted gradient */
+    pleat_tensor *const *out;      /* forward: to be filled. backward: what .keeps names */
+    pleat_tensor *const *grad_out; /* backward: NULL means zero; never all NULL */
+    pleat_tensor **grad_in;        /* backward: to be set, borrowed tensors; left NULL means zero */
+    const void *internal;          /* the library's */
 };
 
 struct pleat_op {
-    const char *name; /* every message begins with it */
-    int inputs;       /* how many, or PLEAT_VARIADIC */
-    int outputs;      /* 1 to PLEAT_MAX_OUTPUTS */
+    const char *name;  /* every message begins with it */
+    int inputs;        /* how many, or PLEAT_VARIADIC */
+    int outputs;       /* 1 to PLEAT_MAX_OUTPUTS */
     unsigned optional; /* PLEAT_IN(i): may be NULL */
     unsigned strided;  /* PLEAT_IN(i), PLEAT_ALL_IN: any strides are welcome; the others arrive contiguous */
     unsigned constant; /* PLEAT_OUT(i): carries no gradient (indices, saved statistics). Integer outputs never do */
     bool broadcasts;   /* gradients come in the output's shape; the tape sums them to the inputs' */
-    unsigned dtypes[PLEAT_MAX_INPUTS]; /* allowed; 0 means PLEAT_FLOATS. Inputs with equal sets must have equal dtypes */
+    unsigned dtypes[PLEAT_MAX_INPUTS]; /* allowed; 0: PLEAT_FLOATS. Inputs with equal sets must have equal dtypes */
     size_t params_size;                /* of the plain data that are the op's parameters */
     /* What the gradient of input i reads: PLEAT_KEEP_IN(k) | PLEAT_KEEP_OUT(k). Nothing else is held for it. */
     unsigned keeps[PLEAT_MAX_INPUTS];
@@ -79,11 +79,11 @@ struct pleat_op {
     /* The gradient as a fused computation, used where the derivative is not itself recorded. May be NULL. grad_out, in
      * and out arrive contiguous, unless strided says otherwise of the inputs. Nothing it does is recorded. */
     pleat_status (*backward_kernel)(pleat_call *call);
-    /* Floating-point operations of one forward call, for the profile: reads params, in_spec and out_spec. May be NULL. */
+    /* Floating-point operations of one forward call, for the profile: reads params and the specs. May be NULL. */
     double (*flops)(const pleat_call *call);
 };
 
-/* Applies op to inputs (a count of them) and params (may be NULL where params_size is 0). Returns output 0, borrowed. */
+/* Applies op to inputs (a count of them) and params (NULL where params_size is 0). Returns output 0, borrowed. */
 PLEAT_API pleat_tensor *pleat_apply(const pleat_op *op, pleat_tensor *const *inputs, int count, const void *params);
 /* The same with every output; on failure all NULL. */
 PLEAT_API pleat_status pleat_apply_all(const pleat_op *op, pleat_tensor *const *inputs, int count, const void *params,
@@ -108,12 +108,12 @@ PLEAT_API pleat_status pleat_resolve_dim(int dim, int ndim, int *out);
 
 /* One way to call an op: its inputs (retained by nobody, made on demand) and its parameters. */
 typedef struct {
-    const char *name;          /* for messages; may be NULL */
-    pleat_tensor *const *in;   /* float inputs in float64; NULL for a missing one */
+    const char *name;        /* for messages; may be NULL */
+    pleat_tensor *const *in; /* float inputs in float64; NULL for a missing one */
     int count;
     const void *params;
-    bool no_second;   /* the op has no second derivative (a user's op with backward_kernel alone) */
-    bool zero;        /* gradients are zero here (allow_zero of the checks) */
+    bool no_second; /* the op has no second derivative (a user's op with backward_kernel alone) */
+    bool zero;      /* gradients are zero here (allow_zero of the checks) */
 } pleat_op_sample;
 
 typedef struct {

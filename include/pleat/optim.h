@@ -1,5 +1,5 @@
-/* Optimizers. One holds the parameters of a module (retained) and its own state, in the parameters' dtype; a step is one
- * fused pass over each parameter and its gradient, off the tape. Parameters without a gradient are left alone. */
+/* Optimizers. One holds the parameters of a module (retained) and its own state, in the parameters' dtype; a step is
+ * one fused pass over each parameter and its gradient, off the tape. Parameters without a gradient are left alone. */
 #ifndef PLEAT_OPTIM_H
 #define PLEAT_OPTIM_H
 

@@ -1,8 +1,8 @@
 /* Parallel loops. The only place where the library runs on more than one thread.
  *
  * A result never depends on the number of threads: chunks follow from n and grain alone, and a function writes what its
- * range alone decides. Partial sums go into an array with one place per block of a fixed size, and are added up in order
- * afterwards. Inside a caller's OpenMP region, after a fork, for one chunk, or without OpenMP, it runs serially. */
+ * range alone decides. Partial sums go into an array with one place per block of a fixed size, and are added up in
+ * order afterwards. Inside a caller's OpenMP region, after a fork, for one chunk, or without OpenMP, it is serial. */
 #ifndef PLEAT_PARALLEL_H
 #define PLEAT_PARALLEL_H
 

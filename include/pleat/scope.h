@@ -26,7 +26,7 @@ PLEAT_API pleat_scope pleat_scope_begin(void);
 PLEAT_API pleat_status pleat_scope_end(pleat_scope scope);
 
 /* Ends it but moves t and the calls it recorded to the scope around it, so that t keeps its history: a module frees its
- * temporaries on the way. Returns t, borrowed from the outer scope; NULL where t is NULL (the scope ends all the same). */
+ * temporaries on the way. Returns t, borrowed from the outer scope; NULL where t is NULL (the scope ends anyway). */
 PLEAT_API pleat_tensor *pleat_scope_return(pleat_scope scope, pleat_tensor *t);
 
 #ifdef __cplusplus

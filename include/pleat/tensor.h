@@ -21,7 +21,8 @@ PLEAT_API pleat_tensor *pleat_full(pleat_shape shape, double value, pleat_dtype 
 PLEAT_API pleat_tensor *pleat_scalar(double value, pleat_dtype dtype); /* no dimension */
 /* start, start + step, ... below end (above, where step < 0): ceil((end - start) / step) elements. */
 PLEAT_API pleat_tensor *pleat_arange(double start, double end, double step, pleat_dtype dtype);
-PLEAT_API pleat_tensor *pleat_linspace(double start, double end, int64_t steps, pleat_dtype dtype); /* both ends included */
+/* Both ends included. */
+PLEAT_API pleat_tensor *pleat_linspace(double start, double end, int64_t steps, pleat_dtype dtype);
 PLEAT_API pleat_tensor *pleat_eye(int64_t rows, int64_t columns, pleat_dtype dtype);
 /* A copy of numel elements, row-major. */
 PLEAT_API pleat_tensor *pleat_from_data(const void *data, pleat_shape shape, pleat_dtype dtype);
@@ -76,7 +77,7 @@ PLEAT_API int64_t pleat_to_string(const pleat_tensor *t, char *buffer, size_t si
 
 PLEAT_API pleat_tensor *pleat_fill_(pleat_tensor *t, double value);
 PLEAT_API pleat_tensor *pleat_zero_(pleat_tensor *t);
-PLEAT_API pleat_tensor *pleat_copy_(pleat_tensor *t, const pleat_tensor *from);              /* broadcast to t; any dtype */
+PLEAT_API pleat_tensor *pleat_copy_(pleat_tensor *t, const pleat_tensor *from); /* broadcast to t; any dtype */
 PLEAT_API pleat_tensor *pleat_add_(pleat_tensor *t, const pleat_tensor *other, double scale); /* t += scale * other */
 PLEAT_API pleat_tensor *pleat_scale_(pleat_tensor *t, double factor);                         /* t *= factor */
 

@@ -17,7 +17,7 @@ PLEAT_API double pleat_accuracy(pleat_module *m, pleat_dataset *d);
 PLEAT_API int64_t pleat_count_correct(pleat_tensor *scores, pleat_tensor *target);
 
 /* A progress display on a stream of your choice (a FILE *, as void * to keep stdio out of here; NULL is none). On a
- * terminal one line is redrawn, at most ten times a second; elsewhere only pleat_progress_end prints, one plain line. */
+ * terminal one line is redrawn, at most ten times a second; elsewhere only pleat_progress_end prints, one line. */
 typedef struct pleat_progress pleat_progress;
 typedef struct {
     double loss, accuracy; /* so far; a negative one is not shown */

@@ -76,16 +76,16 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t
     }
 #define ONE(count) STRIP(count, 1)
 #define BOTH(count) STRIP(count, 1) STRIP(count, 2)
-BOTH(1)
-BOTH(2)
-BOTH(3) BOTH(4) ONE(5) ONE(6) ONE(7) ONE(8)
+/* clang-format off */
+BOTH(1) BOTH(2) BOTH(3) BOTH(4) ONE(5) ONE(6) ONE(7) ONE(8)
 #if STRIP_2 > 4
-    STRIP(5, 2) STRIP(6, 2) ONE(9) ONE(10) ONE(11) ONE(12)
+STRIP(5, 2) STRIP(6, 2) ONE(9) ONE(10) ONE(11) ONE(12)
 #endif
 #if STRIP_2 > 6
-        STRIP(7, 2) STRIP(8, 2) STRIP(9, 2) STRIP(10, 2) STRIP(11, 2) STRIP(12, 2) STRIP(13, 2) STRIP(14, 2) ONE(13)
-            ONE(14) ONE(15) ONE(16)
+STRIP(7, 2) STRIP(8, 2) STRIP(9, 2) STRIP(10, 2) STRIP(11, 2) STRIP(12, 2) STRIP(13, 2) STRIP(14, 2)
+ONE(13) ONE(14) ONE(15) ONE(16)
 #endif
+/* clang-format on */
 #undef ONE
 #undef BOTH
 #undef STRIP
@@ -324,14 +324,15 @@ PLEAT_INLINE void FN(walk)(int taps, int vectors, const T *const *places, int64_
         FN(walk)(taps, vectors, x, lines, line, step, turned, width, out);                                             \
     }
 #define WALKS(taps) WALK(taps, 1) WALK(taps, 2)
-WALKS(1)
-WALKS(2) WALKS(3) WALKS(4)
+/* clang-format off */
+WALKS(1) WALKS(2) WALKS(3) WALKS(4)
 #if WALK_TAPS > 4
-    WALKS(5)
+WALKS(5)
 #endif
 #if WALK_TAPS > 5
-        WALKS(6) WALKS(7) WALKS(8) WALKS(9) WALKS(10)
+WALKS(6) WALKS(7) WALKS(8) WALKS(9) WALKS(10)
 #endif
+/* clang-format on */
 #undef WALK
 #undef WALKS
 

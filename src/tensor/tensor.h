@@ -43,8 +43,8 @@ void pleat_tensor_assign(pleat_tensor *to, const pleat_tensor *from);
 /* to += scale * from, broadcast, dtypes equal; cannot fail either. */
 void pleat_tensor_add(pleat_tensor *to, const pleat_tensor *from, double scale);
 
-/* Whether two places of the view are one element, so that a change would depend on the order of the loop. Says so of some
- * exotic views that do not overlap. */
+/* Whether two places of the view are one element, so that a change would depend on the order of the loop. Says so of
+ * some exotic views that do not overlap. */
 bool pleat_tensor_overlaps(const pleat_tensor *t);
 
 static inline char *pleat_tensor_address(const pleat_tensor *t)

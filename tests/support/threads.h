@@ -1,4 +1,5 @@
-/* A result must have the same bits for any number of threads: the grain is cut to one, so that small inputs are divided. */
+/* A result must have the same bits for any number of threads: the grain is cut to one, so that small inputs are
+ * divided. */
 #ifndef PLEAT_TEST_THREADS_H
 #define PLEAT_TEST_THREADS_H
 
