@@ -1,0 +1,205 @@
+/* Cases of whole training steps (forward, loss, backward, SGD with momentum) and of optimizer steps alone. */
+#include "bench.h"
+
+/* ---- ResNet-20: He et al., CVPR 2016, with 1x1 convolutions where the shape changes ---- */
+
+typedef struct {
+    pleat_module *conv1, *norm1, *conv2, *norm2, *short_conv, *short_norm; /* the last two: NULL, or the shortcut's */
+} block;
+
+static pleat_tensor *block_forward(pleat_module *self, pleat_tensor *x)
+{
+    const block *b = pleat_module_state(self);
+    pleat_scope scope = pleat_scope_begin();
+    pleat_tensor *y = pleat_relu(pleat_forward(b->norm1, pleat_forward(b->conv1, x)));
+    y = pleat_forward(b->norm2, pleat_forward(b->conv2, y));
+    if (b->short_conv)
+        x = pleat_forward(b->short_norm, pleat_forward(b->short_conv, x));
+    return pleat_scope_return(scope, pleat_relu(pleat_add(y, x)));
+}
+
+static const pleat_module_class block_class = { .name = "block",
+                                                .state_size = sizeof(block),
+                                                .forward = block_forward };
+
+static pleat_module *conv(int64_t in, int64_t out, int64_t kernel, int64_t stride)
+{
+    const int64_t padding = kernel / 2;
+    return pleat_nn_conv2d(
+        in, out, (pleat_hw){ kernel, kernel },
+        &(pleat_conv2d_opts){ .stride = { stride, stride }, .padding = { padding, padding }, .no_bias = true });
+}
+
+static pleat_module *block_new(int64_t in, int64_t out, int64_t stride)
+{
+    pleat_module *m = pleat_module_new(&block_class);
+    if (!m)
+        return NULL;
+    block *b = pleat_module_state(m);
+    b->conv1 = pleat_module_add_child(m, "conv1", conv(in, out, 3, stride));
+    b->norm1 = pleat_module_add_child(m, "norm1", pleat_nn_batch_norm2d(out));
+    b->conv2 = pleat_module_add_child(m, "conv2", conv(out, out, 3, 1));
+    b->norm2 = pleat_module_add_child(m, "norm2", pleat_nn_batch_norm2d(out));
+    if (in != out) {
+        b->short_conv = pleat_module_add_child(m, "short_conv", conv(in, out, 1, stride));
+        b->short_norm = pleat_module_add_child(m, "short_norm", pleat_nn_batch_norm2d(out));
+    }
+    return m;
+}
+
+static pleat_tensor *mean_forward(pleat_module *self, pleat_tensor *x)
+{
+    (void)self;
+    return pleat_mean_dims(x, PLEAT_DIMS(2, 3), false);
+}
+
+static const pleat_module_class mean_class = { .name = "mean", .forward = mean_forward };
+
+static pleat_module *resnet20(void)
+{
+    return pleat_sequential(conv(3, 16, 3, 1), pleat_nn_batch_norm2d(16), pleat_nn_relu(), block_new(16, 16, 1),
+                            block_new(16, 16, 1), block_new(16, 16, 1), block_new(16, 32, 2), block_new(32, 32, 1),
+                            block_new(32, 32, 1), block_new(32, 64, 2), block_new(64, 64, 1), block_new(64, 64, 1),
+                            pleat_module_new(&mean_class), pleat_nn_linear(64, 10));
+}
+
+/* ---- The smaller ones ---- */
+
+static const pleat_window two = { .kernel = { 2, 2 } };
+
+static pleat_module *mlp(void)
+{
+    return pleat_sequential(pleat_nn_flatten(), pleat_nn_linear(784, 128), pleat_nn_relu(), pleat_nn_linear(128, 10));
+}
+
+static pleat_module *lenet5(void)
+{
+    const pleat_conv2d_opts padded = { .padding = { 2, 2 } };
+    return pleat_sequential(pleat_nn_conv2d(1, 6, (pleat_hw){ 5, 5 }, &padded), pleat_nn_relu(),
+                            pleat_nn_max_pool2d(&two), pleat_nn_conv2d(6, 16, (pleat_hw){ 5, 5 }, NULL),
+                            pleat_nn_relu(), pleat_nn_max_pool2d(&two), pleat_nn_flatten(), pleat_nn_linear(400, 120),
+                            pleat_nn_relu(), pleat_nn_linear(120, 84), pleat_nn_relu(), pleat_nn_linear(84, 10));
+}
+
+static pleat_module *mnist_cnn(void)
+{
+    const pleat_conv2d_opts padded = { .padding = { 1, 1 } };
+    return pleat_sequential(pleat_nn_conv2d(1, 32, (pleat_hw){ 3, 3 }, &padded), pleat_nn_relu(),
+                            pleat_nn_conv2d(32, 64, (pleat_hw){ 3, 3 }, &padded), pleat_nn_relu(),
+                            pleat_nn_max_pool2d(&two), pleat_nn_flatten(), pleat_nn_linear(12544, 128), pleat_nn_relu(),
+                            pleat_nn_linear(128, 10));
+}
+
+static const struct {
+    const char *name;
+    pleat_module *(*make)(void);
+    int64_t channels, size;
+    /* Floating-point operations of one image's step: three times the convolutions' and linear layers' forward, less
+     * the gradient by the image, which nobody wants. */
+    double flops;
+} nets[] = { { "mlp784-128-10", mlp, 1, 28, 409088 },
+             { "lenet5", lenet5, 1, 28, 2263920 },
+             { "mnist-cnn", mnist_cnn, 1, 28, 97248768 },
+             { "resnet20", resnet20, 3, 32, 243994368 } };
+
+/* ---- Steps ---- */
+
+static pleat_module *net;
+static pleat_optimizer *optimizer;
+static pleat_tensor *images, *labels;
+
+static pleat_tensor *loss_now(void)
+{
+    return pleat_cross_entropy(pleat_forward(net, images), labels);
+}
+
+static bool prepare(const bench_case *c)
+{
+    const int64_t n = c->arg[1], size = nets[c->arg[0]].size;
+    net = nets[c->arg[0]].make();
+    images = pleat_rand(PLEAT_SHAPE(n, nets[c->arg[0]].channels, size, size), PLEAT_F32);
+    images = pleat_add_scalar(images, -0.5);
+    labels = pleat_randint(0, 10, PLEAT_SHAPE(n));
+    return net && images && labels;
+}
+
+static bool train_make(const bench_case *c)
+{
+    return prepare(c) && (optimizer = pleat_sgd(net, 0.01, &(pleat_sgd_opts){ .momentum = 0.9 }));
+}
+
+static void train_run(const bench_case *c)
+{
+    (void)c;
+    pleat_scope scope = pleat_scope_begin();
+    pleat_tensor *loss = loss_now();
+    pleat_optimizer_zero_grad(optimizer);
+    if (pleat_backward(loss) == PLEAT_OK)
+        pleat_optimizer_step(optimizer);
+    pleat_scope_end(scope);
+}
+
+static bool optimizer_make(const bench_case *c)
+{
+    if (!prepare(c) || pleat_backward(loss_now()) != PLEAT_OK)
+        return false;
+    switch (c->arg[2]) {
+    case 0:
+        optimizer = pleat_sgd(net, 1e-6, &(pleat_sgd_opts){ .momentum = 0.9 });
+        break;
+    case 1:
+        optimizer = pleat_adam(net, 1e-6, NULL);
+        break;
+    default:
+        optimizer = pleat_adamw(net, 1e-6, NULL);
+    }
+    return optimizer != NULL;
+}
+
+static void optimizer_run(const bench_case *c)
+{
+    (void)c;
+    pleat_optimizer_step(optimizer);
+}
+
+static void drop(const bench_case *c)
+{
+    (void)c;
+    pleat_optimizer_free(optimizer);
+    pleat_module_free(net);
+    optimizer = NULL;
+    net = NULL;
+}
+
+void bench_add_nets(void)
+{
+    static const struct {
+        int net, batch;
+    } steps[] = { { 0, 64 }, { 0, 1 }, { 1, 64 }, { 1, 1 }, { 2, 64 }, { 3, 128 } };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        bench_case *c = bench_add("train", "%s bs%d", nets[steps[i].net].name, steps[i].batch);
+        c->flops = steps[i].batch * nets[steps[i].net].flops;
+        c->memory = true;
+        c->arg[0] = steps[i].net;
+        c->arg[1] = steps[i].batch;
+        c->make = train_make;
+        c->run = train_run;
+        c->drop = drop;
+    }
+    static const struct {
+        const char *op;
+        double arrays; /* read and written, each of the parameters' size */
+    } optimizers[] = { { "sgd", 5 }, { "adam", 7 }, { "adamw", 7 } };
+    static const double parameters[] = { 0, 0, 1625866, 272474 }; /* of mnist-cnn and of resnet20 */
+    for (int i = 0; i < 6; i++) {
+        const int which = 2 + i % 2;
+        bench_case *c = bench_add("optimizer", "%s of %s's parameters", optimizers[i / 2].op, nets[which].name);
+        c->bytes = 4 * optimizers[i / 2].arrays * parameters[which];
+        c->arg[0] = which;
+        c->arg[1] = 2;
+        c->arg[2] = i / 2;
+        c->make = optimizer_make;
+        c->run = optimizer_run;
+        c->drop = drop;
+    }
+}

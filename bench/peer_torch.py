@@ -1,0 +1,355 @@
+#!/usr/bin/env python3
+"""PyTorch's times of the cases of pleat_bench, for compare.py. Nothing else in Pleat needs PyTorch.
+
+Prints CSV: op,case,threads,median_ms,gflops,min_ms,gbps,peak_percent,peak_mib, as pleat_bench does. Where PyTorch is
+faster in the memory format channels_last the case is there twice, as op and as op_cl; compare.py takes the better one.
+
+    peer_torch.py [--threads 1,2] [--filter REGEX] [--min-time 0.3] [--rounds 3] [--list] [--stdin]
+"""
+import argparse
+import ctypes
+import os
+import re
+import statistics
+import sys
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+CASES = {}  # 'op,case': (flops, bytes, make); make() returns what one call is
+
+
+def add(op, case, flops, nbytes, make):
+    CASES[op + ',' + case] = (flops, nbytes, make)
+
+
+def rand(*shape, grad=True, cl=False):
+    t = torch.rand(*shape) - 0.5
+    if cl:
+        t = t.contiguous(memory_format=torch.channels_last)
+    return t.requires_grad_(grad)
+
+
+def forward_of(f, xs):
+    def go():
+        with torch.no_grad():
+            f(*xs)
+    return go
+
+
+def step_of(f, xs):
+    wanted = [x for x in xs if x.requires_grad]
+    seed = torch.ones_like(f(*xs))
+
+    def go():
+        torch.autograd.grad(f(*xs), wanted, seed)
+    return go
+
+
+def both(op, case, flops, nbytes, f, make):
+    """Forward without recording, and forward with the gradients of the inputs, of f on make()'s inputs."""
+    add(op + '.fwd', case, flops, nbytes, lambda: forward_of(f, make()))
+    add(op + '.fwdbwd', case, 3 * flops, 3 * nbytes, lambda: step_of(f, make()))
+
+
+def shape_text(shape):
+    return 'x'.join(map(str, shape))
+
+
+# ---- Products ----
+
+for form, m, n, k in [
+        ('NN', 8, 8, 8), ('NN', 16, 16, 16), ('NN', 32, 32, 32), ('NN', 64, 64, 64), ('NN', 128, 128, 128),
+        ('NN', 256, 256, 256), ('NN', 512, 512, 512), ('NN', 1024, 1024, 1024), ('TN', 1024, 1024, 1024),
+        ('NT', 1024, 1024, 1024), ('TT', 1024, 1024, 1024), ('NN', 64, 1024, 27), ('NN', 64, 3136, 576),
+        ('NN', 128, 784, 1152), ('NN', 1024, 196, 256), ('NT', 64, 128, 784), ('TN', 128, 784, 64),
+        ('NT', 64, 10, 128), ('NT', 64, 128, 12544)]:
+    def gemm(a, b, form=form):
+        return (a.t() if form[0] == 'T' else a) @ (b.t() if form[1] == 'T' else b)
+
+    def operands(form=form, m=m, n=n, k=k):
+        return (rand(*((k, m) if form[0] == 'T' else (m, k))), rand(*((n, k) if form[1] == 'T' else (k, n))))
+    add('gemm.fwd', '%s %dx%dx%d' % (form, m, n, k), 2.0 * m * n * k, 0,
+        lambda gemm=gemm, operands=operands: forward_of(gemm, operands()))
+for b, m, k, n in [(64, 128, 64, 256), (16, 64, 27, 1024)]:
+    both('bmm', '%dx%dx%d @ %dx%dx%d' % (b, m, k, b, k, n), 2.0 * b * m * k * n, 0, torch.matmul,
+         lambda b=b, m=m, k=k, n=n: (rand(b, m, k), rand(b, k, n)))
+for m, k, n in [(64, 784, 128), (64, 128, 10), (64, 12544, 128), (1024, 1024, 1024)]:
+    both('linear', '%dx%d -> %d' % (m, k, n), 2.0 * m * k * n, 0, F.linear,
+         lambda m=m, k=k, n=n: (rand(m, k), rand(n, k), rand(n)))
+
+# ---- Convolutions, unfold and fold ----
+
+for name, n, c, h, w, o, k, s, p, g in [
+        ('lenet1', 64, 1, 28, 28, 6, 5, 1, 2, 1), ('lenet2', 64, 6, 14, 14, 16, 5, 1, 0, 1),
+        ('mnist1', 64, 1, 28, 28, 32, 3, 1, 1, 1), ('mnist2', 64, 32, 28, 28, 64, 3, 1, 1, 1),
+        ('rn20-s1', 128, 16, 32, 32, 16, 3, 1, 1, 1), ('rn20-s2', 128, 32, 16, 16, 32, 3, 1, 1, 1),
+        ('rn20-s3', 128, 64, 8, 8, 64, 3, 1, 1, 1), ('rn20-down', 128, 16, 32, 32, 32, 3, 2, 1, 1),
+        ('seed', 16, 3, 32, 32, 64, 3, 1, 1, 1), ('in-56', 1, 64, 56, 56, 64, 3, 1, 1, 1),
+        ('in-28', 8, 128, 28, 28, 128, 3, 1, 1, 1), ('in-14', 8, 256, 14, 14, 256, 3, 1, 1, 1),
+        ('in-stem', 1, 3, 224, 224, 64, 7, 2, 3, 1), ('1x1', 8, 256, 14, 14, 1024, 1, 1, 0, 1),
+        ('depthwise', 32, 64, 28, 28, 64, 3, 1, 1, 64)]:
+    pixels = n * ((h + 2 * p - k) // s + 1) * ((w + 2 * p - k) // s + 1)
+    for cl in (False, True):
+        both('conv2d' + '_cl' * cl, '%s %dx%dx%dx%d O%d k%d s%d p%d g%d' % (name, n, c, h, w, o, k, s, p, g),
+             2.0 * pixels * o * (c // g) * k * k, 4.0 * (n * c * h * w + pixels * o + o * (c // g) * k * k),
+             lambda x, w, b, s=s, p=p, g=g: F.conv2d(x, w, b, s, p, 1, g),
+             lambda n=n, c=c, h=h, w=w, o=o, k=k, g=g, cl=cl:
+                 (rand(n, c, h, w, cl=cl), rand(o, c // g, k, k, cl=cl), rand(o)))
+for name, n, c, h, w, o, k, s, p, d, out in [
+        ('dcgan', 16, 64, 8, 8, 32, (4, 4), (2, 2), (1, 1), (1, 1), (0, 0)),
+        ('dcgan2', 16, 32, 16, 16, 16, (4, 4), (2, 2), (1, 1), (1, 1), (0, 0)),
+        ('odd', 8, 32, 16, 16, 64, (3, 2), (2, 3), (1, 0), (3, 1), (1, 2))]:
+    ho = (h - 1) * s[0] - 2 * p[0] + d[0] * (k[0] - 1) + out[0] + 1
+    wo = (w - 1) * s[1] - 2 * p[1] + d[1] * (k[1] - 1) + out[1] + 1
+    for cl in (False, True):
+        both('conv_transpose2d' + '_cl' * cl, '%s %dx%dx%dx%d O%d k%dx%d s%dx%d' % ((name, n, c, h, w, o) + k + s),
+             2.0 * n * c * h * w * o * k[0] * k[1], 4.0 * (n * c * h * w + n * o * ho * wo),
+             lambda x, w, b, s=s, p=p, d=d, out=out: F.conv_transpose2d(x, w, b, s, p, out, 1, d),
+             lambda n=n, c=c, h=h, w=w, o=o, k=k, cl=cl:
+                 (rand(n, c, h, w, cl=cl), rand(c, o, *k, cl=cl), rand(o)))
+for n, c, h in [(16, 3, 32), (64, 32, 28), (8, 64, 56)]:
+    nbytes = 4.0 * n * c * h * h * (1 + 9)
+    both('unfold', '%dx%dx%dx%d k3 p1' % (n, c, h, h), 0, nbytes, lambda x: F.unfold(x, 3, padding=1),
+         lambda n=n, c=c, h=h: (rand(n, c, h, h),))
+    both('fold', '%dx%dx%dx%d k3 p1' % (n, c, h, h), 0, nbytes, lambda x, h=h: F.fold(x, (h, h), 3, padding=1),
+         lambda n=n, c=c, h=h: (rand(n, c * 9, h * h),))
+
+# ---- Pointwise, pooling, normalisation, reductions ----
+
+for shape in [(128, 64, 32, 32), (64, 64, 28, 28), (64, 6, 28, 28)]:
+    text, channels = shape_text(shape), shape[1]
+    nbytes = 4.0 * shape[0] * shape[1] * shape[2] * shape[3]
+
+    def one(shape=shape, cl=False):
+        return (rand(*shape, cl=cl),)
+
+    def two(shape=shape):
+        return rand(*shape), rand(*shape)
+
+    def one_cl(shape=shape):
+        return (rand(*shape, cl=True),)
+    for suffix, make in (('', one), ('_cl', one_cl)):
+        both('max_pool2d' + suffix, text + ' k2', 0, 1.25 * nbytes, lambda x: F.max_pool2d(x, 2), make)
+        both('avg_pool2d' + suffix, text + ' k2', 0, 1.25 * nbytes, lambda x: F.avg_pool2d(x, 2), make)
+        both('batch_norm' + suffix, text + ' training', 0, 2 * nbytes,
+             lambda x, g, b: F.batch_norm(x, None, None, g, b, True),
+             lambda make=make, channels=channels: make() + (rand(channels), rand(channels)))
+    for name, f in (('relu', F.relu), ('sigmoid', torch.sigmoid), ('tanh', torch.tanh), ('exp', torch.exp)):
+        both(name, text, 0, 2 * nbytes, f, one)
+    both('add', text, 0, 3 * nbytes, torch.add, two)
+    both('mul', text, 0, 3 * nbytes, torch.mul, two)
+    both('add_bcast_c', text, 0, 2 * nbytes, torch.add,
+         lambda shape=shape: (rand(*shape), rand(1, shape[1], 1, 1)))
+    both('sum', text, 0, nbytes, torch.sum, one)
+    both('mean_hw', text + ' over HW', 0, nbytes, lambda x: x.mean((2, 3)), one)
+    both('sum_nhw', text + ' over NHW', 0, nbytes, lambda x: x.sum((0, 2, 3)), one)
+    both('transpose_copy', text + ' NCHW->NHWC', 0, 2 * nbytes, lambda x: x.permute(0, 2, 3, 1).contiguous(), one)
+for n, k in [(64, 10), (128, 1000), (8192, 1000)]:
+    both('softmax', '%dx%d' % (n, k), 0, 8.0 * n * k, lambda x: F.softmax(x, 1), lambda n=n, k=k: (rand(n, k),))
+    both('log_softmax', '%dx%d' % (n, k), 0, 8.0 * n * k, lambda x: F.log_softmax(x, 1),
+         lambda n=n, k=k: (rand(n, k),))
+    both('cross_entropy', '%dx%d' % (n, k), 0, 4.0 * n * k, F.cross_entropy,
+         lambda n=n, k=k: (rand(n, k), torch.randint(k, (n,))))
+
+# ---- What a call costs where there is next to nothing to compute ----
+
+
+def chain(x, one):
+    for _ in range(1000):
+        x = x + one
+    return x
+
+
+both('chain1000', '1000 adds of 1 element', 0, 0, chain, lambda: (rand(1), rand(1, grad=False)))
+for case, f, shapes in [
+        ('add of 1 element', torch.add, [(1,), (1,)]), ('relu of 1 element', F.relu, [(1,)]),
+        ('reshape of 1 element', lambda x: x.reshape(1, 1), [(1,)]), ('sum of 1 element', torch.sum, [(1,)]),
+        ('matmul 1x1', torch.matmul, [(1, 1), (1, 1)]), ('linear 1x1', F.linear, [(1, 1), (1, 1), (1,)]),
+        ('conv2d 1x1x1x1 k1', F.conv2d, [(1, 1, 1, 1), (1, 1, 1, 1), (1,)]),
+        ('batch_norm 2x1x1x1', lambda x, g, b: F.batch_norm(x, None, None, g, b, True), [(2, 1, 1, 1), (1,), (1,)])]:
+    both('call', case, 0, 0, f, lambda shapes=shapes: tuple(rand(*s) for s in shapes))
+
+# ---- Training steps and optimizers ----
+
+
+class Block(nn.Module):
+    def __init__(self, i, o, s):
+        super().__init__()
+        self.c1, self.b1 = nn.Conv2d(i, o, 3, s, 1, bias=False), nn.BatchNorm2d(o)
+        self.c2, self.b2 = nn.Conv2d(o, o, 3, 1, 1, bias=False), nn.BatchNorm2d(o)
+        self.short = None if i == o else nn.Sequential(nn.Conv2d(i, o, 1, s, bias=False), nn.BatchNorm2d(o))
+
+    def forward(self, x):
+        y = self.b2(self.c2(F.relu(self.b1(self.c1(x)))))
+        return F.relu(y + (x if self.short is None else self.short(x)))
+
+
+def resnet20():
+    layers, i = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()], 16
+    for o, s in ((16, 1), (32, 2), (64, 2)):
+        for j in range(3):
+            layers.append(Block(i, o, s if j == 0 else 1))
+            i = o
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def lenet5():
+    return nn.Sequential(nn.Conv2d(1, 6, 5, 1, 2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(),
+                         nn.MaxPool2d(2), nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
+                         nn.Linear(84, 10))
+
+
+def mnist_cnn():
+    return nn.Sequential(nn.Conv2d(1, 32, 3, 1, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Flatten(), nn.Linear(12544, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def mlp():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+NETS = {'mlp784-128-10': (mlp, (1, 28, 28), 409088.0), 'lenet5': (lenet5, (1, 28, 28), 2263920.0),
+        'mnist-cnn': (mnist_cnn, (1, 28, 28), 97248768.0), 'resnet20': (resnet20, (3, 32, 32), 243994368.0)}
+
+
+def optimizer(name, parameters, lr):
+    kind = {'sgd': torch.optim.SGD, 'adam': torch.optim.Adam, 'adamw': torch.optim.AdamW}[name]
+    options = {'momentum': 0.9} if name == 'sgd' else {}
+    try:
+        return kind(list(parameters), lr=lr, fused=True, **options)
+    except (TypeError, RuntimeError):  # older than fused optimizers on CPUs
+        return kind(list(parameters), lr=lr, **options)
+
+
+def train(name, batch, cl):
+    make, image, _ = NETS[name]
+    net, x, t = make(), rand(batch, *image, grad=False, cl=cl), torch.randint(10, (batch,))
+    if cl:
+        net = net.to(memory_format=torch.channels_last)
+    opt = optimizer('sgd', net.parameters(), 0.01)
+
+    def go():
+        opt.zero_grad(set_to_none=True)
+        F.cross_entropy(net(x), t).backward()
+        opt.step()
+    return go
+
+
+def optimizer_step(kind, name):
+    make, image, _ = NETS[name]
+    net = make()
+    F.cross_entropy(net(rand(2, *image, grad=False)), torch.randint(10, (2,))).backward()
+    return optimizer(kind, net.parameters(), 1e-6).step
+
+
+for name, batch in (('mlp784-128-10', 64), ('mlp784-128-10', 1), ('lenet5', 64), ('lenet5', 1), ('mnist-cnn', 64),
+                    ('resnet20', 128)):
+    for cl in (False, True):
+        add('train' + '_cl' * cl, '%s bs%d' % (name, batch), batch * NETS[name][2], 0,
+            lambda name=name, batch=batch, cl=cl: train(name, batch, cl))
+for kind, arrays in (('sgd', 5), ('adam', 7), ('adamw', 7)):
+    for name in ('mnist-cnn', 'resnet20'):
+        add('optimizer', "%s of %s's parameters" % (kind, name), 0,
+            4.0 * arrays * {'mnist-cnn': 1625866, 'resnet20': 272474}[name],
+            lambda kind=kind, name=name: optimizer_step(kind, name))
+
+# ---- Running them ----
+
+
+def sample(call, seconds, at_least):
+    """Times of one call each, over about so many seconds; short calls are timed in groups of a millisecond."""
+    start = time.perf_counter()
+    call()
+    group = max(1, int(1e-3 / max(time.perf_counter() - start, 1e-8)))
+    times, end = [], time.perf_counter() + seconds
+    while len(times) < at_least or time.perf_counter() < end:
+        start = time.perf_counter()
+        for _ in range(group):
+            call()
+        times.append((time.perf_counter() - start) / group)
+    return times
+
+
+def resident(field):
+    """MiB, of Linux; None elsewhere."""
+    try:
+        with open('/proc/self/status') as f:
+            return next(int(line.split()[1]) / 1024 for line in f if line.startswith(field))
+    except (OSError, StopIteration):
+        return None
+
+
+def resident_reset():
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        with open('/proc/self/clear_refs', 'w') as f:
+            f.write('5')
+    except (OSError, AttributeError):
+        return None
+    return resident('VmRSS:')
+
+
+class Runner:
+    def __init__(self, options):
+        self.options, self.made = options, {}  # name: (one call, MiB that it took)
+
+    def make(self, name):
+        if name in self.made:
+            return self.made[name]
+        while len(self.made) > 1:  # the two memory formats of a case stay side by side
+            del self.made[next(iter(self.made))]
+        before = resident_reset() if name.startswith('train') else None
+        torch.manual_seed(0)
+        torch.set_num_threads(max(self.options.threads))
+        call = CASES[name][2]()
+        call()
+        self.made[name] = call, None if before is None else resident('VmHWM:') - before
+        return self.made[name]
+
+    def run(self, name, rounds):
+        call, peak = self.make(name)
+        o, flops, nbytes = self.options, *CASES[name][:2]
+        times = {t: [] for t in o.threads}
+        for _ in range(rounds):
+            for t in o.threads:
+                torch.set_num_threads(t)
+                times[t] += sample(call, o.min_time / o.rounds, (2 + o.rounds) // o.rounds)
+        for t in o.threads:
+            mid = statistics.median(times[t])
+            print('%s,%d,%.6f,%s,%.6f,%s,,%s' % (
+                name, t, mid * 1e3, '%.1f' % (flops / mid * 1e-9) if flops else '', min(times[t]) * 1e3,
+                '%.1f' % (nbytes / mid * 1e-9) if nbytes and not flops else '',
+                '%.0f' % peak if peak is not None else ''), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--threads', default='1,%d' % (os.cpu_count() or 1))
+    parser.add_argument('--filter', default='')
+    parser.add_argument('--min-time', type=float, default=0.3, help='seconds per case and thread count')
+    parser.add_argument('--rounds', type=int, default=3, help='that the time is split over')
+    parser.add_argument('--list', action='store_true')
+    parser.add_argument('--stdin', action='store_true', help='one round of each case named there')
+    options = parser.parse_args()
+    options.threads = sorted({int(t) for t in options.threads.split(',')})
+    if options.list:
+        print(*[name for name in CASES if re.search(options.filter, name)], sep='\n')
+        return
+    print('op,case,threads,median_ms,gflops,min_ms,gbps,peak_percent,peak_mib', flush=True)
+    runner = Runner(options)
+    if options.stdin:
+        for line in sys.stdin:
+            if line.rstrip('\n') in CASES:
+                runner.run(line.rstrip('\n'), 1)
+            print(flush=True)
+    else:
+        for name in CASES:
+            if re.search(options.filter, name):
+                runner.run(name, options.rounds)
+
+
+if __name__ == '__main__':
+    main()
