@@ -232,6 +232,7 @@ static void add_convolutions(void)
         return expression;                                                                                             \
     }
 UNARY(max_pool2d, pleat_max_pool2d(in[0], &(pleat_window){ .kernel = { 2, 2 } }))
+UNARY(avg_pool2d, pleat_avg_pool2d(in[0], &(pleat_window){ .kernel = { 2, 2 } }, NULL))
 UNARY(relu, pleat_relu(in[0]))
 UNARY(exponential, pleat_exp(in[0]))
 UNARY(add, pleat_add(in[0], in[1]))
@@ -255,6 +256,7 @@ static void add_others(void)
         int others;    /* inputs beside the first: -1 one of its shape, -2 one of (1, C, 1, 1), n: n of (C) */
     } kind[] = {
         { "max_pool2d", " k2", max_pool2d, 1.25, 0 },
+        { "avg_pool2d", " k2", avg_pool2d, 1.25, 0 },
         { "relu", "", relu, 2, 0 },
         { "exp", "", exponential, 2, 0 },
         { "add", "", add, 3, -1 },
