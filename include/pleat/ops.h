@@ -28,6 +28,62 @@ PLEAT_API pleat_tensor *pleat_pow(pleat_tensor *x, double exponent); /* the grad
 PLEAT_API pleat_tensor *pleat_clamp(pleat_tensor *x, double low, double high);
 PLEAT_API pleat_tensor *pleat_relu(pleat_tensor *x); /* gradient 0 at 0 */
 
+PLEAT_API pleat_tensor *pleat_square(pleat_tensor *x);     /* pow(x, 2) */
+PLEAT_API pleat_tensor *pleat_reciprocal(pleat_tensor *x); /* pow(x, -1) */
+PLEAT_API pleat_tensor *pleat_rsqrt(pleat_tensor *x);      /* 1 / sqrt(x) */
+PLEAT_API pleat_tensor *pleat_abs(pleat_tensor *x);        /* gradient 0 at 0 */
+PLEAT_API pleat_tensor *pleat_sign(pleat_tensor *x);       /* -1, 0 or 1; of NaN 0. Gradient 0, as of the next two */
+PLEAT_API pleat_tensor *pleat_floor(pleat_tensor *x);
+PLEAT_API pleat_tensor *pleat_round(pleat_tensor *x); /* half to even */
+PLEAT_API pleat_tensor *pleat_sin(pleat_tensor *x);
+PLEAT_API pleat_tensor *pleat_cos(pleat_tensor *x);
+PLEAT_API pleat_tensor *pleat_erf(pleat_tensor *x);
+/* The larger, the smaller of the two; NaN where one is NaN. Where they are equal each gets half of the gradient. */
+PLEAT_API pleat_tensor *pleat_maximum(pleat_tensor *a, pleat_tensor *b);
+PLEAT_API pleat_tensor *pleat_minimum(pleat_tensor *a, pleat_tensor *b);
+
+/* Comparisons, broadcast: uint8, 1 where true. Any dtype, the same for both; no gradient. NaN equals nothing. */
+PLEAT_API pleat_tensor *pleat_eq(pleat_tensor *a, pleat_tensor *b);
+PLEAT_API pleat_tensor *pleat_ne(pleat_tensor *a, pleat_tensor *b);
+PLEAT_API pleat_tensor *pleat_lt(pleat_tensor *a, pleat_tensor *b);
+PLEAT_API pleat_tensor *pleat_le(pleat_tensor *a, pleat_tensor *b);
+PLEAT_API pleat_tensor *pleat_gt(pleat_tensor *a, pleat_tensor *b);
+PLEAT_API pleat_tensor *pleat_ge(pleat_tensor *a, pleat_tensor *b);
+/* a where condition, uint8, is not 0, else b; all three broadcast. a and b of any dtype, the same for both. */
+PLEAT_API pleat_tensor *pleat_where(pleat_tensor *condition, pleat_tensor *a, pleat_tensor *b);
+
+/* ---- Activations, as PyTorch defines them ---- */
+
+PLEAT_API pleat_tensor *pleat_leaky_relu(pleat_tensor *x, double slope); /* x where x > 0, else slope x */
+/* x where x > 0, else weight x: weight of one element, or (C) for x (N, C, ...). */
+PLEAT_API pleat_tensor *pleat_prelu(pleat_tensor *x, pleat_tensor *weight);
+PLEAT_API pleat_tensor *pleat_elu(pleat_tensor *x, double alpha); /* x where x > 0, else alpha (exp(x) - 1) */
+/* 1.0507 elu(x, 1.6733), the constants to all their digits. Klambauer et al.: Self-normalizing neural networks, 2017. */
+PLEAT_API pleat_tensor *pleat_selu(pleat_tensor *x);
+PLEAT_API pleat_tensor *pleat_sigmoid(pleat_tensor *x); /* 1 / (1 + exp(-x)) */
+PLEAT_API pleat_tensor *pleat_tanh(pleat_tensor *x);
+PLEAT_API pleat_tensor *pleat_silu(pleat_tensor *x); /* x sigmoid(x), also known as swish */
+/* x P(X <= x) of a normal X. Hendrycks, Gimpel: Gaussian error linear units, 2016; gelu_tanh is their approximation,
+ * x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). */
+PLEAT_API pleat_tensor *pleat_gelu(pleat_tensor *x);
+PLEAT_API pleat_tensor *pleat_gelu_tanh(pleat_tensor *x);
+PLEAT_API pleat_tensor *pleat_mish(pleat_tensor *x); /* x tanh(softplus(x)). Misra: Mish, 2019 */
+
+typedef struct {
+    double beta;      /* 0: 1 */
+    double threshold; /* 0: 20 */
+} pleat_softplus_opts;
+
+/* log(1 + exp(beta x)) / beta; x itself where beta x > threshold. */
+PLEAT_API pleat_tensor *pleat_softplus(pleat_tensor *x, const pleat_softplus_opts *opts);
+PLEAT_API pleat_tensor *pleat_logsigmoid(pleat_tensor *x);                            /* log(sigmoid(x)) */
+PLEAT_API pleat_tensor *pleat_softsign(pleat_tensor *x);                              /* x / (1 + |x|) */
+PLEAT_API pleat_tensor *pleat_hardtanh(pleat_tensor *x, double low, double high);     /* clamp, but gradient 0 at the bounds */
+PLEAT_API pleat_tensor *pleat_hardsigmoid(pleat_tensor *x);                           /* clamp(x + 3, 0, 6) / 6 */
+PLEAT_API pleat_tensor *pleat_hardswish(pleat_tensor *x);                             /* x hardsigmoid(x) */
+
+/* ---- Conversions and copies ---- */
+
 /* x in another dtype; differentiable between the floating types. Returns x itself where it has the dtype. */
 PLEAT_API pleat_tensor *pleat_cast(pleat_tensor *x, pleat_dtype dtype);
 /* A contiguous copy, with its history. */

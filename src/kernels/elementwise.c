@@ -52,7 +52,10 @@ static int64_t run_of(const pleat_map_work *w, const place *p, int64_t most)
 
 static void copy_run(char *to, int64_t to_stride, const char *from, int64_t from_stride, int64_t n, int64_t width)
 {
-    if (width == 4)
+    if (width == 1)
+        for (int64_t i = 0; i < n; i++)
+            to[i * to_stride] = from[i * from_stride];
+    else if (width == 4)
         for (int64_t i = 0; i < n; i++)
             memcpy(to + 4 * i * to_stride, from + 4 * i * from_stride, 4);
     else

@@ -38,23 +38,59 @@ typedef struct {
     X(exp)                                                                                                             \
     X(log)                                                                                                             \
     X(sqrt)                                                                                                            \
-    X(one)         /* 1, also for NaN: a to the power 0 */                                                             \
-    X(identity)    /* a */                                                                                             \
-    X(square)      /* a a */                                                                                           \
-    X(cube)        /* a a a */                                                                                         \
-    X(reciprocal)  /* 1 / a */                                                                                         \
-    X(power_half)  /* C's pow(a, 0.5): unlike sqrt, 0 for -0 and infinity for -infinity */                             \
-    X(power_mhalf) /* C's pow(a, -0.5) */                                                                              \
-    X(power)       /* C's pow(a, p) */                                                                                 \
-    X(clamp)       /* min(max(a, p), q), NaN for NaN */                                                                \
-    X(clamp_grad)  /* a where p <= b <= q, else 0 */                                                                   \
-    X(relu)        /* max(a, 0), NaN for NaN */                                                                        \
-    X(relu_grad)   /* 0 where b <= 0, else a */                                                                        \
+    X(one)             /* 1, also for NaN: a to the power 0 */                                                         \
+    X(identity)        /* a */                                                                                         \
+    X(square)          /* a a */                                                                                       \
+    X(cube)            /* a a a */                                                                                     \
+    X(reciprocal)      /* 1 / a */                                                                                     \
+    X(power_half)      /* C's pow(a, 0.5): unlike sqrt, 0 for -0 and infinity for -infinity */                         \
+    X(power_mhalf)     /* C's pow(a, -0.5) */                                                                          \
+    X(power)           /* C's pow(a, p) */                                                                             \
+    X(power_grad)      /* a p pow(b, p - 1) */                                                                         \
+    X(clamp)           /* min(max(a, p), q), NaN for NaN */                                                            \
+    X(clamp_grad)      /* a where p <= b <= q, else 0 */                                                               \
+    X(hardtanh_grad)   /* 0 where b <= p or q <= b, else a */                                                          \
+    X(relu)            /* max(a, 0), NaN for NaN */                                                                    \
+    X(relu_grad)       /* 0 where b <= 0, else a */                                                                    \
+    X(leaky_relu)      /* a where a > 0, else p a */                                                                   \
+    X(leaky_relu_grad) /* a where b > 0, else p a */                                                                   \
+    X(prelu)           /* a where a > 0, else b a */                                                                   \
+    X(maximum)         /* NaN where one is */                                                                          \
+    X(minimum)         /* NaN where one is */                                                                          \
+    X(larger_grad)     /* 0 where b < c, a / 2 where b = c, else a */                                                  \
+    X(abs)                                                                                                             \
+    X(sign) /* 0 for NaN */                                                                                            \
+    X(floor)                                                                                                           \
+    X(round) /* half to even */                                                                                        \
+    X(rsqrt) /* 1 / sqrt(a) */                                                                                         \
+    X(sin)   /* the C library's */                                                                                     \
+    X(cos)   /* the C library's */                                                                                     \
     X(tanh)                                                                                                            \
+    X(tanh_grad) /* a (1 - b b) */                                                                                     \
     X(sigmoid)                                                                                                         \
+    X(sigmoid_grad) /* a b (1 - b) */                                                                                  \
     X(erf)                                                                                                             \
     X(expm1)                                                                                                           \
-    X(log1p) /* for a >= 0 */
+    X(log1p)     /* for a >= 0 */                                                                                      \
+    X(elu)       /* q a where a > 0, else q p (exp(a) - 1) */                                                          \
+    X(elu_grad)  /* q a where b > 0, else q p a exp(b) */                                                              \
+    X(silu)      /* a sigmoid(a) */                                                                                    \
+    X(silu_grad) /* a silu'(b), and so on */                                                                           \
+    X(gelu)                                                                                                            \
+    X(gelu_grad)                                                                                                       \
+    X(gelu_tanh) /* with the approximation by tanh */                                                                  \
+    X(gelu_tanh_grad)                                                                                                  \
+    X(mish) /* a tanh(softplus(a)) */                                                                                  \
+    X(mish_grad)                                                                                                       \
+    X(softplus) /* log(1 + exp(p a)) / p, a itself where p a > q */                                                    \
+    X(softplus_grad)                                                                                                   \
+    X(logsigmoid) /* log(sigmoid(a)) */                                                                                \
+    X(logsigmoid_grad)                                                                                                 \
+    X(softsign) /* a / (1 + |a|) */                                                                                    \
+    X(softsign_grad)                                                                                                   \
+    X(hardsigmoid) /* clamp(a + 3, 0, 6) / 6 */                                                                        \
+    X(hardswish)   /* a hardsigmoid(a) */                                                                              \
+    X(hardswish_grad)
 
 struct pleat_elementwise_kernels {
     /* Elements begin to end - 1, counted row-major over the shape. */

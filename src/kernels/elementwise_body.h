@@ -82,6 +82,23 @@ INLINE void F(run)(void *const *array, const int64_t *stride, int64_t n, const d
     }
 
 #define ZERO F(splat)(0)
+#define ONE F(splat)(1)
+
+/* Functions that go through the C library, a lane at a time. */
+#define LANE_BY_LANE(name, call)                                                                                       \
+    INLINE VEC F(name)(VEC x)                                                                                          \
+    {                                                                                                                  \
+        REAL lane[LANES];                                                                                              \
+        F(store)(lane, x);                                                                                             \
+        for (int64_t i = 0; i < LANES; i++)                                                                            \
+            lane[i] = call(lane[i]);                                                                                   \
+        return F(load)(lane);                                                                                          \
+    }
+LANE_BY_LANE(sin, BIT(sinf, sin))
+LANE_BY_LANE(cos, BIT(cosf, cos))
+LANE_BY_LANE(floor, BIT(floorf, floor))
+LANE_BY_LANE(round, BIT(rintf, rint))
+#undef LANE_BY_LANE
 
 INLINE VEC F(power)(VEC x, VEC exponent)
 {
@@ -99,6 +116,73 @@ INLINE VEC F(power_half)(VEC x)
     return PICK(x == -infinity, infinity, F(sqrt)(x + 0)); /* -0 + 0 is 0 */
 }
 
+INLINE VEC F(clamp)(VEC x, VEC low, VEC high)
+{
+    return PICK(x < low, low, PICK(x > high, high, x));
+}
+
+INLINE VEC F(softplus)(VEC x)
+{
+    return PICK(x > 0, x, ZERO) + F(log1p)(F(exp)(-F(abs)(x)));
+}
+
+/* tanh(softplus(x)) = n / (n + 2), n = e^x (e^x + 2); from 20 (40) on it is 1. */
+INLINE VEC F(tanh_softplus)(VEC x)
+{
+    const VEC last = F(splat)(BIT(20, 40)), e = F(exp)(PICK(x > last, last, x)), n = e * (e + 2);
+    return n / (n + 2);
+}
+
+#define SQRT_HALF ((REAL)0.70710678118654752440)
+#define SQRT_2_PI ((REAL)0.79788456080286535588) /* of 2 / pi */
+#define CUBIC ((REAL)0.044715)
+
+/* The normal distribution's cumulative and density. */
+INLINE VEC F(normal_below)(VEC x)
+{
+    return (REAL)0.5 * (1 + F(erf)(x * SQRT_HALF));
+}
+
+INLINE VEC F(normal_at)(VEC x)
+{
+    return (REAL)0.5 * SQRT_2_PI * F(exp)((REAL)-0.5 * x * x);
+}
+
+INLINE VEC F(gelu_tanh_inner)(VEC x)
+{
+    return F(tanh)(SQRT_2_PI * (x + CUBIC * x * x * x));
+}
+
+/* The derivatives of the activations. */
+INLINE VEC F(silu_slope)(VEC x)
+{
+    const VEC s = F(sigmoid)(x);
+    return s * (1 + x * (1 - s));
+}
+
+INLINE VEC F(gelu_tanh_slope)(VEC x)
+{
+    const VEC t = F(gelu_tanh_inner)(x);
+    return (REAL)0.5 * (1 + t + x * (1 - t * t) * SQRT_2_PI * (1 + 3 * CUBIC * x * x));
+}
+
+INLINE VEC F(mish_slope)(VEC x)
+{
+    const VEC t = F(tanh_softplus)(x);
+    return t + x * F(sigmoid)(x) * (1 - t * t);
+}
+
+INLINE VEC F(softsign_slope)(VEC x)
+{
+    const VEC d = 1 + F(abs)(x);
+    return 1 / (d * d);
+}
+
+INLINE VEC F(hardswish_slope)(VEC x)
+{
+    return PICK(x <= -3, ZERO, PICK(x >= 3, ONE, x / 3 + (REAL)0.5));
+}
+
 ROW(add, 2, x[0] + x[1])
 ROW(sub, 2, x[0] - x[1])
 ROW(mul, 2, x[0] * x[1])
@@ -110,7 +194,7 @@ ROW(neg, 1, -x[0])
 ROW(exp, 1, F(exp)(x[0]))
 ROW(log, 1, F(log)(x[0]))
 ROW(sqrt, 1, F(sqrt)(x[0]))
-ROW(one, 1, F(splat)(1))
+ROW(one, 1, ONE)
 ROW(identity, 1, x[0])
 ROW(square, 1, x[0] * x[0])
 ROW(cube, 1, x[0] * x[0] * x[0])
@@ -118,15 +202,52 @@ ROW(reciprocal, 1, 1 / x[0])
 ROW(power_half, 1, F(power_half)(x[0]))
 ROW(power_mhalf, 1, 1 / F(power_half)(x[0]))
 ROW(power, 1, F(power)(x[0], p[0]))
-ROW(clamp, 1, PICK(x[0] < p[0], p[0], PICK(x[0] > p[1], p[1], x[0])))
+ROW(power_grad, 2, x[0] * p[0] * F(power)(x[1], p[0] - 1))
+ROW(clamp, 1, F(clamp)(x[0], p[0], p[1]))
 ROW(clamp_grad, 2, PICK((x[1] >= p[0]) & (x[1] <= p[1]), x[0], ZERO))
+ROW(hardtanh_grad, 2, PICK((x[1] <= p[0]) | (x[1] >= p[1]), ZERO, x[0]))
 ROW(relu, 1, PICK(x[0] < 0, ZERO, x[0]))
 ROW(relu_grad, 2, PICK(x[1] <= 0, ZERO, x[0]))
+ROW(leaky_relu, 1, PICK(x[0] > 0, x[0], p[0] * x[0]))
+ROW(leaky_relu_grad, 2, PICK(x[1] > 0, x[0], p[0] * x[0]))
+ROW(prelu, 2, PICK(x[0] > 0, x[0], x[1] * x[0]))
+ROW(maximum, 2, PICK((x[0] > x[1]) | (x[0] != x[0]), x[0], x[1]))
+ROW(minimum, 2, PICK((x[0] < x[1]) | (x[0] != x[0]), x[0], x[1]))
+ROW(larger_grad, 3, PICK(x[1] < x[2], ZERO, PICK(x[1] == x[2], x[0] * (REAL)0.5, x[0])))
+ROW(abs, 1, F(abs)(x[0]))
+ROW(sign, 1, PICK(x[0] > 0, ONE, PICK(x[0] < 0, -ONE, ZERO)))
+ROW(floor, 1, F(floor)(x[0]))
+ROW(round, 1, F(round)(x[0]))
+ROW(rsqrt, 1, 1 / F(sqrt)(x[0]))
+ROW(sin, 1, F(sin)(x[0]))
+ROW(cos, 1, F(cos)(x[0]))
 ROW(tanh, 1, F(tanh)(x[0]))
+ROW(tanh_grad, 2, x[0] * (1 - x[1] * x[1]))
 ROW(sigmoid, 1, F(sigmoid)(x[0]))
+ROW(sigmoid_grad, 2, x[0] * (x[1] * (1 - x[1])))
 ROW(erf, 1, F(erf)(x[0]))
 ROW(expm1, 1, F(expm1)(x[0]))
 ROW(log1p, 1, F(log1p)(x[0]))
+ROW(elu, 1, p[1] * PICK(x[0] > 0, x[0], p[0] * F(expm1)(x[0])))
+ROW(elu_grad, 2, p[1] * x[0] * PICK(x[1] > 0, ONE, p[0] * F(exp)(x[1])))
+ROW(silu, 1, x[0] * F(sigmoid)(x[0]))
+ROW(silu_grad, 2, x[0] * F(silu_slope)(x[1]))
+ROW(gelu, 1, x[0] * F(normal_below)(x[0]))
+ROW(gelu_grad, 2, x[0] * (F(normal_below)(x[1]) + x[1] * F(normal_at)(x[1])))
+ROW(gelu_tanh, 1, (REAL)0.5 * x[0] * (1 + F(gelu_tanh_inner)(x[0])))
+ROW(gelu_tanh_grad, 2, x[0] * F(gelu_tanh_slope)(x[1]))
+ROW(mish, 1, x[0] * F(tanh_softplus)(x[0]))
+ROW(mish_grad, 2, x[0] * F(mish_slope)(x[1]))
+ROW(softplus, 1, PICK(p[0] * x[0] > p[1], x[0], F(softplus)(p[0] * x[0]) / p[0]))
+ROW(softplus_grad, 2, PICK(p[0] * x[1] > p[1], x[0], x[0] * F(sigmoid)(p[0] * x[1])))
+ROW(logsigmoid, 1, -F(softplus)(-x[0]))
+ROW(logsigmoid_grad, 2, x[0] * F(sigmoid)(-x[1]))
+ROW(softsign, 1, x[0] / (1 + F(abs)(x[0])))
+ROW(softsign_grad, 2, x[0] * F(softsign_slope)(x[1]))
+ROW(hardsigmoid, 1, F(clamp)(x[0] + 3, ZERO, F(splat)(6)) / 6)
+ROW(hardswish, 1, x[0] * (F(clamp)(x[0] + 3, ZERO, F(splat)(6)) / 6))
+ROW(hardswish_grad, 2, x[0] * F(hardswish_slope)(x[1]))
 
 #undef ROW
 #undef ZERO
+#undef ONE

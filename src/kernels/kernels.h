@@ -22,6 +22,7 @@ typedef struct {
     const struct pleat_gemm_kernels *gemm;
     const struct pleat_pool_kernels *pool;
     const struct pleat_norm_kernels *norm;
+    const struct pleat_compare_kernels *compare;
     const struct pleat_reduce_kernels *reduce;
     const struct pleat_window_kernels *window;
     const struct pleat_conv_kernels *conv;

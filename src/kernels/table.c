@@ -1,5 +1,6 @@
 /* One instruction set's table: every family's kernels, gathered. */
 #include "kernels/conv.h"
+#include "kernels/compare.h"
 #include "kernels/copy.h"
 #include "kernels/direct.h"
 #include "kernels/elementwise.h"
@@ -26,6 +27,7 @@ const pleat_kernels PLEAT_K(kernels) = {
     .gemm = &PLEAT_K(gemm_kernels),
     .pool = &PLEAT_K(pool_kernels),
     .norm = &PLEAT_K(norm_kernels),
+    .compare = &PLEAT_K(compare_kernels),
     .reduce = &PLEAT_K(reduce_kernels),
     .window = &PLEAT_K(window_kernels),
     .conv = &PLEAT_K(conv_kernels),

@@ -1,8 +1,9 @@
-/* Sums, differences, products and quotients of two tensors, broadcast; and pleat_map, by which every elementwise op
- * runs. Gradients come in the output's shape: the tape sums them to the inputs'. */
+/* Sums, differences, products, quotients, maxima and minima of two tensors, broadcast; and what every elementwise op
+ * runs on. Gradients come in the output's shape: the tape sums them to the inputs'. */
 #include "ops/elementwise.h"
 
 #include "ops/ops.h"
+#include "tensor/error.h"
 #include "tensor/shape.h"
 #include "tensor/tensor.h"
 
@@ -15,17 +16,14 @@ static void chunk(int64_t begin, int64_t end, void *ctx)
     pleat_kernels_get()->elementwise->map(ctx, begin, end);
 }
 
-void pleat_map(const pleat_row_fn row[2], pleat_tensor *out, pleat_tensor *const *in, int count, double p, double q)
+void pleat_map(pleat_row_fn row, pleat_tensor *out, pleat_tensor *const *in, int count, double p, double q)
 {
-    const int64_t width = (int64_t)pleat_dtype_size(out->dtype);
-    pleat_map_work w = {
-        .row = row[out->dtype == PLEAT_F64], .arrays = count + 1, .ndim = out->shape.ndim, .param = { p, q }
-    };
+    pleat_map_work w = { .row = row, .arrays = count + 1, .ndim = out->shape.ndim, .param = { p, q } };
     for (int k = 0; k <= count; k++) {
         const pleat_tensor *t = k == 0 ? out : in[k - 1];
         const int missing = out->shape.ndim - t->shape.ndim;
         w.data[k] = pleat_tensor_address(t);
-        w.width[k] = width;
+        w.width[k] = (int64_t)pleat_dtype_size(t->dtype);
         for (int d = 0; d < w.ndim; d++)
             w.stride[k][d] = d < missing || t->shape.dim[d - missing] == 1 ? 0 : t->stride[d - missing];
     }
@@ -33,6 +31,24 @@ void pleat_map(const pleat_row_fn row[2], pleat_tensor *out, pleat_tensor *const
         w.dim[d] = out->shape.dim[d];
     pleat_merge_dims(&w.ndim, w.dim, w.stride, w.arrays);
     pleat_parallel_for(out->numel, GRAIN, chunk, &w);
+}
+
+pleat_status pleat_map_forward(pleat_call *call, const pleat_row_fn row[2])
+{
+    const pleat_map_params none = { 0, 0 }, *s = call->params ? call->params : &none;
+    pleat_map(row[call->out[0]->dtype == PLEAT_F64], call->out[0], call->in, call->inputs, s->p, s->q);
+    return PLEAT_OK;
+}
+
+pleat_status pleat_map_gradient(pleat_call *call, const pleat_row_fn row[2], pleat_tensor *kept)
+{
+    const pleat_map_params none = { 0, 0 }, *s = call->params ? call->params : &none;
+    pleat_tensor *g = pleat_empty(call->in_spec[0].shape, call->in_spec[0].dtype);
+    if (!g)
+        return pleat_pending();
+    pleat_map(row[g->dtype == PLEAT_F64], g, (pleat_tensor *[]){ call->grad_out[0], kept }, 2, s->p, s->q);
+    call->grad_in[0] = g;
+    return PLEAT_OK;
 }
 
 pleat_status pleat_infer_same(const pleat_call *call, pleat_spec *out)
@@ -55,32 +71,6 @@ static pleat_status binary_infer(const pleat_call *call, pleat_spec *out)
 {
     out[0].dtype = call->in_spec[0].dtype;
     return pleat_broadcast(call->in_spec[0].shape, call->in_spec[1].shape, &out[0].shape);
-}
-
-static pleat_status binary_forward(pleat_call *call, const pleat_row_fn row[2])
-{
-    pleat_map(row, call->out[0], call->in, 2, 0, 0);
-    return PLEAT_OK;
-}
-
-static pleat_status add_forward(pleat_call *call)
-{
-    return binary_forward(call, pleat_kernels_get()->elementwise->add);
-}
-
-static pleat_status sub_forward(pleat_call *call)
-{
-    return binary_forward(call, pleat_kernels_get()->elementwise->sub);
-}
-
-static pleat_status mul_forward(pleat_call *call)
-{
-    return binary_forward(call, pleat_kernels_get()->elementwise->mul);
-}
-
-static pleat_status div_forward(pleat_call *call)
-{
-    return binary_forward(call, pleat_kernels_get()->elementwise->div);
 }
 
 static pleat_status add_backward(pleat_call *call)
@@ -115,6 +105,62 @@ static pleat_status div_backward(pleat_call *call)
     return PLEAT_OK;
 }
 
+/* Where a and b are equal, each gets half. */
+static pleat_status maximum_backward(pleat_call *call)
+{
+    pleat_tensor *g = call->grad_out[0], *a = call->in[0], *b = call->in[1];
+    if (pleat_wants(call, 0))
+        call->grad_in[0] = pleat_apply(&pleat_op_larger_grad, (pleat_tensor *[]){ g, a, b }, 3, NULL);
+    if (pleat_wants(call, 1))
+        call->grad_in[1] = pleat_apply(&pleat_op_larger_grad, (pleat_tensor *[]){ g, b, a }, 3, NULL);
+    return PLEAT_OK;
+}
+
+static pleat_status minimum_backward(pleat_call *call)
+{
+    pleat_tensor *g = call->grad_out[0], *a = call->in[0], *b = call->in[1];
+    if (pleat_wants(call, 0))
+        call->grad_in[0] = pleat_apply(&pleat_op_larger_grad, (pleat_tensor *[]){ g, b, a }, 3, NULL);
+    if (pleat_wants(call, 1))
+        call->grad_in[1] = pleat_apply(&pleat_op_larger_grad, (pleat_tensor *[]){ g, a, b }, 3, NULL);
+    return PLEAT_OK;
+}
+
+static pleat_status larger_grad_infer(const pleat_call *call, pleat_spec *out)
+{
+    out[0].dtype = call->in_spec[0].dtype;
+    out[0].shape = call->in_spec[0].shape;
+    pleat_shape shape = out[0].shape;
+    for (int i = 1; i < 3; i++)
+        if (pleat_broadcast(shape, call->in_spec[i].shape, &shape) != PLEAT_OK)
+            return pleat_pending();
+    return pleat_shape_equal(shape, out[0].shape)
+               ? PLEAT_OK
+               : pleat_fail(PLEAT_ESHAPE, "the gradient's shape is %s, not %s", pleat_shape_text(out[0].shape).text,
+                            pleat_shape_text(shape).text);
+}
+
+static pleat_status larger_grad_backward(pleat_call *call)
+{
+    if (pleat_wants(call, 0))
+        call->grad_in[0] = pleat_apply(&pleat_op_larger_grad,
+                                       (pleat_tensor *[]){ call->grad_out[0], call->in[1], call->in[2] }, 3, NULL);
+    return PLEAT_OK;
+}
+
+#define FORWARD(op)                                                                                                    \
+    static pleat_status op##_forward(pleat_call *call)                                                                 \
+    {                                                                                                                  \
+        return pleat_map_forward(call, pleat_kernels_get()->elementwise->op);                                          \
+    }
+FORWARD(add)
+FORWARD(sub)
+FORWARD(mul)
+FORWARD(div)
+FORWARD(maximum)
+FORWARD(minimum)
+FORWARD(larger_grad)
+
 #define BINARY(op)                                                                                                     \
     .name = #op, .inputs = 2, .outputs = 1, .strided = PLEAT_ALL_IN, .broadcasts = true, .infer = binary_infer,        \
     .forward = op##_forward, .backward = op##_backward
@@ -124,22 +170,33 @@ const pleat_op pleat_op_sub = { BINARY(sub) };
 const pleat_op pleat_op_mul = { BINARY(mul), .keeps = { PLEAT_KEEP_IN(1), PLEAT_KEEP_IN(0) } };
 const pleat_op pleat_op_div = { BINARY(div), .keeps = { PLEAT_KEEP_IN(1), PLEAT_KEEP_IN(1) | PLEAT_KEEP_OUT(0) } };
 
-pleat_tensor *pleat_add(pleat_tensor *a, pleat_tensor *b)
-{
-    return pleat_apply(&pleat_op_add, (pleat_tensor *[]){ a, b }, 2, NULL);
-}
+#define KEEP_BOTH                                                                                                      \
+    {                                                                                                                  \
+        PLEAT_KEEP_IN(0) | PLEAT_KEEP_IN(1), PLEAT_KEEP_IN(0) | PLEAT_KEEP_IN(1)                                       \
+    }
+const pleat_op pleat_op_maximum = { BINARY(maximum), .keeps = KEEP_BOTH };
+const pleat_op pleat_op_minimum = { BINARY(minimum), .keeps = KEEP_BOTH };
 
-pleat_tensor *pleat_sub(pleat_tensor *a, pleat_tensor *b)
-{
-    return pleat_apply(&pleat_op_sub, (pleat_tensor *[]){ a, b }, 2, NULL);
-}
+/* The gradient g, as far as it passes to a of maximum(a, b): inputs g, a, b. Constant in a and b. */
+const pleat_op pleat_op_larger_grad = {
+    .name = "larger_grad",
+    .inputs = 3,
+    .outputs = 1,
+    .strided = PLEAT_ALL_IN,
+    .keeps = { PLEAT_KEEP_IN(1) | PLEAT_KEEP_IN(2) },
+    .infer = larger_grad_infer,
+    .forward = larger_grad_forward,
+    .backward = larger_grad_backward,
+};
 
-pleat_tensor *pleat_mul(pleat_tensor *a, pleat_tensor *b)
-{
-    return pleat_apply(&pleat_op_mul, (pleat_tensor *[]){ a, b }, 2, NULL);
-}
-
-pleat_tensor *pleat_div(pleat_tensor *a, pleat_tensor *b)
-{
-    return pleat_apply(&pleat_op_div, (pleat_tensor *[]){ a, b }, 2, NULL);
-}
+#define PUBLIC(op)                                                                                                     \
+    pleat_tensor *pleat_##op(pleat_tensor *a, pleat_tensor *b)                                                         \
+    {                                                                                                                  \
+        return pleat_apply(&pleat_op_##op, (pleat_tensor *[]){ a, b }, 2, NULL);                                       \
+    }
+PUBLIC(add)
+PUBLIC(sub)
+PUBLIC(mul)
+PUBLIC(div)
+PUBLIC(maximum)
+PUBLIC(minimum)

@@ -1,42 +1,30 @@
-/* Functions of one tensor, elementwise. Each keeps for its gradient whichever of input and output says it shortest.
- * relu and clamp have masks for derivatives; relu_grad and clamp_grad put them to use, and are their own gradients. */
+/* Functions of one tensor, elementwise. Each keeps for its gradient whichever of input and output says it shortest. */
 #include "ops/elementwise.h"
 #include "ops/ops.h"
 
 #include <pleat/ops.h>
 
-#define ROW(name) pleat_kernels_get()->elementwise->name
-
-#define UNARY(op)                                                                                                      \
-    .name = #op, .inputs = 1, .outputs = 1, .strided = PLEAT_ALL_IN, .infer = pleat_infer_same,                        \
-    .forward = op##_forward, .backward = op##_backward
-
 /* ---- affine ---- */
-
-typedef struct {
-    double scale, shift;
-} affine_params;
 
 static pleat_status affine_forward(pleat_call *call)
 {
-    const affine_params *p = call->params;
-    /* without the shift -0 stays -0 */
-    pleat_map(p->shift == 0 ? ROW(scale) : ROW(affine), call->out[0], call->in, 1, p->scale, p->shift);
-    return PLEAT_OK;
+    const pleat_map_params *s = call->params;
+    return pleat_map_forward(call,
+                             s->q == 0 ? PLEAT_ROW(scale) : PLEAT_ROW(affine)); /* without the shift -0 stays -0 */
 }
 
 static pleat_status affine_backward(pleat_call *call)
 {
-    const affine_params *p = call->params;
-    call->grad_in[0] = p->scale == 1 ? call->grad_out[0] : pleat_mul_scalar(call->grad_out[0], p->scale);
+    const pleat_map_params *s = call->params;
+    call->grad_in[0] = s->p == 1 ? call->grad_out[0] : pleat_mul_scalar(call->grad_out[0], s->p);
     return PLEAT_OK;
 }
 
-const pleat_op pleat_op_affine = { UNARY(affine), .params_size = sizeof(affine_params) };
+const pleat_op pleat_op_affine = { PLEAT_UNARY(affine), .params_size = sizeof(pleat_map_params) };
 
 pleat_tensor *pleat_affine(pleat_tensor *x, double scale, double shift)
 {
-    return pleat_apply(&pleat_op_affine, &x, 1, &(affine_params){ scale, shift });
+    return pleat_apply(&pleat_op_affine, &x, 1, &(pleat_map_params){ scale, shift });
 }
 
 pleat_tensor *pleat_add_scalar(pleat_tensor *x, double value)
@@ -54,23 +42,16 @@ pleat_tensor *pleat_neg(pleat_tensor *x)
     return pleat_affine(x, -1, 0);
 }
 
-/* ---- exp, log, sqrt ---- */
+/* ---- exp, log, sqrt, rsqrt ---- */
 
-static pleat_status exp_forward(pleat_call *call)
-{
-    pleat_map(ROW(exp), call->out[0], call->in, 1, 0, 0);
-    return PLEAT_OK;
-}
+PLEAT_FORWARD(exp)
+PLEAT_FORWARD(log)
+PLEAT_FORWARD(sqrt)
+PLEAT_FORWARD(rsqrt)
 
 static pleat_status exp_backward(pleat_call *call)
 {
     call->grad_in[0] = pleat_mul(call->grad_out[0], call->out[0]);
-    return PLEAT_OK;
-}
-
-static pleat_status log_forward(pleat_call *call)
-{
-    pleat_map(ROW(log), call->out[0], call->in, 1, 0, 0);
     return PLEAT_OK;
 }
 
@@ -80,186 +61,175 @@ static pleat_status log_backward(pleat_call *call)
     return PLEAT_OK;
 }
 
-static pleat_status sqrt_forward(pleat_call *call)
-{
-    pleat_map(ROW(sqrt), call->out[0], call->in, 1, 0, 0);
-    return PLEAT_OK;
-}
-
 static pleat_status sqrt_backward(pleat_call *call)
 {
     call->grad_in[0] = pleat_div(call->grad_out[0], pleat_mul_scalar(call->out[0], 2));
     return PLEAT_OK;
 }
 
-const pleat_op pleat_op_exp = { UNARY(exp), .keeps = { PLEAT_KEEP_OUT(0) } };
-const pleat_op pleat_op_log = { UNARY(log), .keeps = { PLEAT_KEEP_IN(0) } };
-const pleat_op pleat_op_sqrt = { UNARY(sqrt), .keeps = { PLEAT_KEEP_OUT(0) } };
-
-pleat_tensor *pleat_exp(pleat_tensor *x)
+static pleat_status rsqrt_backward(pleat_call *call)
 {
-    return pleat_apply(&pleat_op_exp, &x, 1, NULL);
+    call->grad_in[0] = pleat_mul(call->grad_out[0], pleat_mul_scalar(pleat_pow(call->out[0], 3), -0.5));
+    return PLEAT_OK;
 }
 
-pleat_tensor *pleat_log(pleat_tensor *x)
-{
-    return pleat_apply(&pleat_op_log, &x, 1, NULL);
-}
+const pleat_op pleat_op_exp = { PLEAT_UNARY(exp), .keeps = { PLEAT_KEEP_OUT(0) } };
+const pleat_op pleat_op_log = { PLEAT_UNARY(log), .keeps = { PLEAT_KEEP_IN(0) } };
+const pleat_op pleat_op_sqrt = { PLEAT_UNARY(sqrt), .keeps = { PLEAT_KEEP_OUT(0) } };
+const pleat_op pleat_op_rsqrt = { PLEAT_UNARY(rsqrt), .keeps = { PLEAT_KEEP_OUT(0) } };
 
-pleat_tensor *pleat_sqrt(pleat_tensor *x)
-{
-    return pleat_apply(&pleat_op_sqrt, &x, 1, NULL);
-}
+PLEAT_PUBLIC(exp)
+PLEAT_PUBLIC(log)
+PLEAT_PUBLIC(sqrt)
+PLEAT_PUBLIC(rsqrt)
 
 /* ---- pow ---- */
 
 static pleat_status pow_forward(pleat_call *call)
 {
     const struct pleat_elementwise_kernels *k = pleat_kernels_get()->elementwise;
-    const double e = *(const double *)call->params;
-    const pleat_row_fn *row = e == 0      ? k->one
-                              : e == 1    ? k->identity
-                              : e == 2    ? k->square
-                              : e == 3    ? k->cube
-                              : e == -1   ? k->reciprocal
-                              : e == 0.5  ? k->power_half
-                              : e == -0.5 ? k->power_mhalf
-                                          : k->power;
-    pleat_map(row, call->out[0], call->in, 1, e, 0);
-    return PLEAT_OK;
+    const double e = ((const pleat_map_params *)call->params)->p;
+    return pleat_map_forward(call, e == 0      ? k->one
+                                   : e == 1    ? k->identity
+                                   : e == 2    ? k->square
+                                   : e == 3    ? k->cube
+                                   : e == -1   ? k->reciprocal
+                                   : e == 0.5  ? k->power_half
+                                   : e == -0.5 ? k->power_mhalf
+                                               : k->power);
 }
 
 static pleat_status pow_backward(pleat_call *call)
 {
-    const double e = *(const double *)call->params;
+    const double e = ((const pleat_map_params *)call->params)->p;
     if (e != 0) /* so that 0 times the infinite x^-1 of x = 0 is no NaN */
         call->grad_in[0] = pleat_mul(call->grad_out[0], pleat_mul_scalar(pleat_pow(call->in[0], e - 1), e));
     return PLEAT_OK;
 }
 
-const pleat_op pleat_op_pow = { UNARY(pow), .params_size = sizeof(double), .keeps = { PLEAT_KEEP_IN(0) } };
+const pleat_op pleat_op_pow = { PLEAT_UNARY(pow), .params_size = sizeof(pleat_map_params),
+                                .keeps = { PLEAT_KEEP_IN(0) } };
 
 pleat_tensor *pleat_pow(pleat_tensor *x, double exponent)
 {
-    return pleat_apply(&pleat_op_pow, &x, 1, &exponent);
+    return pleat_apply(&pleat_op_pow, &x, 1, &(pleat_map_params){ exponent, 0 });
 }
 
-/* ---- clamp ---- */
-
-typedef struct {
-    double low, high;
-} clamp_params;
-
-static pleat_status clamp_infer(const pleat_call *call, pleat_spec *out)
+pleat_tensor *pleat_square(pleat_tensor *x)
 {
-    const clamp_params *p = call->params;
-    if (!(p->low <= p->high))
-        return pleat_fail(PLEAT_EINVAL, "low must be at most high: %g and %g", p->low, p->high);
+    return pleat_pow(x, 2);
+}
+
+pleat_tensor *pleat_reciprocal(pleat_tensor *x)
+{
+    return pleat_pow(x, -1);
+}
+
+/* ---- abs, and what is flat almost everywhere ---- */
+
+PLEAT_FORWARD(abs)
+PLEAT_FORWARD(sign)
+PLEAT_FORWARD(floor)
+PLEAT_FORWARD(round)
+
+static pleat_status abs_backward(pleat_call *call)
+{
+    call->grad_in[0] = pleat_mul(call->grad_out[0], pleat_sign(call->in[0]));
+    return PLEAT_OK;
+}
+
+static pleat_status flat_backward(pleat_call *call)
+{
+    (void)call; /* every gradient is zero */
+    return PLEAT_OK;
+}
+#define sign_backward flat_backward
+#define floor_backward flat_backward
+#define round_backward flat_backward
+
+const pleat_op pleat_op_abs = { PLEAT_UNARY(abs), .keeps = { PLEAT_KEEP_IN(0) } };
+const pleat_op pleat_op_sign = { PLEAT_UNARY(sign) };
+const pleat_op pleat_op_floor = { PLEAT_UNARY(floor) };
+const pleat_op pleat_op_round = { PLEAT_UNARY(round) };
+
+PLEAT_PUBLIC(abs)
+PLEAT_PUBLIC(sign)
+PLEAT_PUBLIC(floor)
+PLEAT_PUBLIC(round)
+
+/* ---- sin, cos, erf ---- */
+
+PLEAT_FORWARD(sin)
+PLEAT_FORWARD(cos)
+PLEAT_FORWARD(erf)
+
+static pleat_status sin_backward(pleat_call *call)
+{
+    call->grad_in[0] = pleat_mul(call->grad_out[0], pleat_cos(call->in[0]));
+    return PLEAT_OK;
+}
+
+static pleat_status cos_backward(pleat_call *call)
+{
+    call->grad_in[0] = pleat_neg(pleat_mul(call->grad_out[0], pleat_sin(call->in[0])));
+    return PLEAT_OK;
+}
+
+/* 2 / sqrt(pi) exp(-x^2) */
+static pleat_status erf_backward(pleat_call *call)
+{
+    pleat_tensor *bell = pleat_exp(pleat_neg(pleat_square(call->in[0])));
+    call->grad_in[0] = pleat_mul(call->grad_out[0], pleat_mul_scalar(bell, 1.12837916709551257390));
+    return PLEAT_OK;
+}
+
+const pleat_op pleat_op_sin = { PLEAT_UNARY(sin), .keeps = { PLEAT_KEEP_IN(0) } };
+const pleat_op pleat_op_cos = { PLEAT_UNARY(cos), .keeps = { PLEAT_KEEP_IN(0) } };
+const pleat_op pleat_op_erf = { PLEAT_UNARY(erf), .keeps = { PLEAT_KEEP_IN(0) } };
+
+PLEAT_PUBLIC(sin)
+PLEAT_PUBLIC(cos)
+PLEAT_PUBLIC(erf)
+
+/* ---- clamp, hardtanh: they differ in the gradient at their bounds ---- */
+
+static pleat_status bounds_infer(const pleat_call *call, pleat_spec *out)
+{
+    const pleat_map_params *s = call->params;
+    if (!(s->p <= s->q))
+        return pleat_fail(PLEAT_EINVAL, "low must be at most high: %g and %g", s->p, s->q);
     return pleat_infer_all_same(call, out);
 }
 
-static pleat_status clamp_forward(pleat_call *call)
-{
-    const clamp_params *p = call->params;
-    pleat_map(ROW(clamp), call->out[0], call->in, 1, p->low, p->high);
-    return PLEAT_OK;
-}
+PLEAT_GATE(clamp_grad, .params_size = sizeof(pleat_map_params), .infer = bounds_infer)
+PLEAT_GATE(hardtanh_grad, .params_size = sizeof(pleat_map_params), .infer = bounds_infer)
+PLEAT_FORWARD(clamp)
 
 static pleat_status clamp_backward(pleat_call *call)
 {
-    call->grad_in[0] =
-        pleat_apply(&pleat_op_clamp_grad, (pleat_tensor *[]){ call->grad_out[0], call->in[0] }, 2, call->params);
+    call->grad_in[0] = pleat_gate(&pleat_op_clamp_grad, call, call->in[0]);
     return PLEAT_OK;
 }
 
-static pleat_status clamp_grad_forward(pleat_call *call)
+static pleat_status hardtanh_backward(pleat_call *call)
 {
-    const clamp_params *p = call->params;
-    pleat_map(ROW(clamp_grad), call->out[0], call->in, 2, p->low, p->high);
+    call->grad_in[0] = pleat_gate(&pleat_op_hardtanh_grad, call, call->in[0]);
     return PLEAT_OK;
 }
 
-static pleat_status clamp_grad_backward(pleat_call *call)
-{
-    if (pleat_wants(call, 0))
-        call->grad_in[0] =
-            pleat_apply(&pleat_op_clamp_grad, (pleat_tensor *[]){ call->grad_out[0], call->in[1] }, 2, call->params);
-    return PLEAT_OK;
-}
+#define BOUNDED(op)                                                                                                    \
+    .name = #op, .inputs = 1, .outputs = 1, .strided = PLEAT_ALL_IN, .params_size = sizeof(pleat_map_params),          \
+    .keeps = { PLEAT_KEEP_IN(0) }, .infer = bounds_infer, .forward = clamp_forward, .backward = op##_backward
 
-const pleat_op pleat_op_clamp = {
-    .name = "clamp",
-    .inputs = 1,
-    .outputs = 1,
-    .strided = PLEAT_ALL_IN,
-    .params_size = sizeof(clamp_params),
-    .keeps = { PLEAT_KEEP_IN(0) },
-    .infer = clamp_infer,
-    .forward = clamp_forward,
-    .backward = clamp_backward,
-};
-
-/* The gradient g that passes a clamp of x: inputs g, x. */
-const pleat_op pleat_op_clamp_grad = {
-    .name = "clamp_grad",
-    .inputs = 2,
-    .outputs = 1,
-    .strided = PLEAT_ALL_IN,
-    .params_size = sizeof(clamp_params),
-    .keeps = { PLEAT_KEEP_IN(1) },
-    .infer = clamp_infer,
-    .forward = clamp_grad_forward,
-    .backward = clamp_grad_backward,
-};
+const pleat_op pleat_op_clamp = { BOUNDED(clamp) };
+const pleat_op pleat_op_hardtanh = { BOUNDED(hardtanh) };
 
 pleat_tensor *pleat_clamp(pleat_tensor *x, double low, double high)
 {
-    return pleat_apply(&pleat_op_clamp, &x, 1, &(clamp_params){ low, high });
+    return pleat_apply(&pleat_op_clamp, &x, 1, &(pleat_map_params){ low, high });
 }
 
-/* ---- relu ---- */
-
-static pleat_status relu_forward(pleat_call *call)
+pleat_tensor *pleat_hardtanh(pleat_tensor *x, double low, double high)
 {
-    pleat_map(ROW(relu), call->out[0], call->in, 1, 0, 0);
-    return PLEAT_OK;
-}
-
-static pleat_status relu_backward(pleat_call *call)
-{
-    call->grad_in[0] = pleat_apply(&pleat_op_relu_grad, (pleat_tensor *[]){ call->grad_out[0], call->out[0] }, 2, NULL);
-    return PLEAT_OK;
-}
-
-static pleat_status relu_grad_forward(pleat_call *call)
-{
-    pleat_map(ROW(relu_grad), call->out[0], call->in, 2, 0, 0);
-    return PLEAT_OK;
-}
-
-static pleat_status relu_grad_backward(pleat_call *call)
-{
-    if (pleat_wants(call, 0))
-        call->grad_in[0] =
-            pleat_apply(&pleat_op_relu_grad, (pleat_tensor *[]){ call->grad_out[0], call->in[1] }, 2, NULL);
-    return PLEAT_OK;
-}
-
-const pleat_op pleat_op_relu = { UNARY(relu), .keeps = { PLEAT_KEEP_OUT(0) } };
-
-/* The gradient g that passes a relu with the output y: inputs g, y. */
-const pleat_op pleat_op_relu_grad = {
-    .name = "relu_grad",
-    .inputs = 2,
-    .outputs = 1,
-    .strided = PLEAT_ALL_IN,
-    .keeps = { PLEAT_KEEP_IN(1) },
-    .infer = pleat_infer_all_same,
-    .forward = relu_grad_forward,
-    .backward = relu_grad_backward,
-};
-
-pleat_tensor *pleat_relu(pleat_tensor *x)
-{
-    return pleat_apply(&pleat_op_relu, &x, 1, NULL);
+    return pleat_apply(&pleat_op_hardtanh, &x, 1, &(pleat_map_params){ low, high });
 }
