@@ -129,12 +129,12 @@ static pleat_status tanh_backward(pleat_call *call)
     return PLEAT_OK;
 }
 
-/* scale where x > 0, scale alpha exp(x) elsewhere; the clamp keeps exp from infinity where it is not chosen */
+/* scale where x > 0, scale alpha exp(x) elsewhere; hardtanh keeps exp from infinity where it is not chosen */
 static pleat_status elu_backward(pleat_call *call)
 {
     const pleat_map_params *s = call->params;
     pleat_tensor *g = call->grad_out[0], *x = call->in[0];
-    pleat_tensor *below = pleat_mul_scalar(pleat_exp(pleat_clamp(x, -(double)INFINITY, 0)), s->p * s->q);
+    pleat_tensor *below = pleat_mul_scalar(pleat_exp(pleat_hardtanh(x, -(double)INFINITY, 0)), s->p * s->q);
     call->grad_in[0] =
         pleat_where(pleat_gt(x, pleat_scalar(0, pleat_dtype_of(x))), pleat_mul_scalar(g, s->q), pleat_mul(g, below));
     return PLEAT_OK;

@@ -23,6 +23,7 @@ static pleat_status compare_infer(const pleat_call *call, pleat_spec *out)
         .inputs = 2,                                                                                                   \
         .outputs = 1,                                                                                                  \
         .strided = PLEAT_ALL_IN,                                                                                       \
+        .constant = PLEAT_OUT(0),                                                                                      \
         .dtypes = { PLEAT_ANY_DTYPE, PLEAT_ANY_DTYPE },                                                                \
         .infer = compare_infer,                                                                                        \
         .forward = op##_forward,                                                                                       \

@@ -2,6 +2,13 @@
 
 #include <string.h>
 
+static pleat_tensor *numbers(pleat_shape shape, pleat_dtype dtype)
+{
+    if (dtype == PLEAT_F32 || dtype == PLEAT_F64)
+        return pleat_randn(shape, dtype);
+    return pleat_cast(pleat_randint(dtype == PLEAT_U8 ? 0 : -2, 3, shape), dtype);
+}
+
 pleat_tensor *random_view(pleat_shape shape, pleat_dtype dtype, int kind)
 {
     pleat_shape base = shape;
@@ -12,21 +19,21 @@ pleat_tensor *random_view(pleat_shape shape, pleat_dtype dtype, int kind)
     case 1:
         for (int d = 0; d < shape.ndim; d++)
             base.dim[d] = shape.dim[shape.ndim - 1 - d];
-        return shape.ndim ? pleat_permute(pleat_randn(base, dtype), reverse) : pleat_randn(base, dtype);
+        return shape.ndim ? pleat_permute(numbers(base, dtype), reverse) : numbers(base, dtype);
     case 2:
     case 3:
         for (int d = 0; d < shape.ndim; d++)
             base.dim[d] = 2 * shape.dim[d] + 1;
-        pleat_tensor *t = pleat_randn(base, dtype);
+        pleat_tensor *t = numbers(base, dtype);
         for (int d = 0; d < shape.ndim; d++)
             t = kind == 2 ? pleat_narrow(t, d, 1, shape.dim[d]) : pleat_slice(t, d, 1, 2 * shape.dim[d] + 1, 2);
         return t;
     case 4:
         for (int d = 0; d < shape.ndim; d += 2)
             base.dim[d] = shape.dim[d] > 0 ? 1 : 0;
-        return pleat_expand(pleat_randn(base, dtype), shape);
+        return pleat_expand(numbers(base, dtype), shape);
     default:
-        return pleat_randn(base, dtype);
+        return numbers(base, dtype);
     }
 }
 

@@ -5,8 +5,9 @@
 #include <pleat/op.h>
 #include <pleat/pleat.h>
 
-/* Normal numbers in a view of the given shape: contiguous, transposed, cut out of something larger, every other
- * element, or (where dimensions are 1 or the view is not to be written) repeated. kind counts them from 0. */
+/* Normal numbers (or of an integer type, few different ones) in a view of the given shape: contiguous, transposed, cut
+ * out of something larger, every other element, or (where dimensions are 1 or the view is not to be written) repeated.
+ * kind counts them from 0. */
 enum { VIEW_KINDS = 5 };
 pleat_tensor *random_view(pleat_shape shape, pleat_dtype dtype, int kind);
 
