@@ -187,6 +187,10 @@ install)
     else
         as_root cmake --install "$build" --prefix "$prefix"
     fi
+    case $prefix in
+    /usr | /usr/local) ! command -v ldconfig >/dev/null || as_root ldconfig ;; # its list of shared libraries
+    *) say "Tell CMake by -DCMAKE_PREFIX_PATH=$prefix, pkg-config by PKG_CONFIG_PATH: see the README" ;;
+    esac
     ;;
 deps)
     deps "$@"
