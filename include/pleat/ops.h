@@ -106,6 +106,88 @@ PLEAT_API pleat_tensor *pleat_unsqueeze(pleat_tensor *x, int dim); /* a dimensio
 PLEAT_API pleat_tensor *pleat_flatten(pleat_tensor *x, int first, int last);
 PLEAT_API pleat_tensor *pleat_expand(pleat_tensor *x, pleat_shape shape); /* -1 keeps a size; stride 0 where it grows */
 
+/* ---- Move: elements to other places. Any dtype where nothing else is said; indices are int64. ---- */
+
+/* The inputs one after the other along dim, copied. Their shapes are equal but for dim; one of shape (0,) fits anywhere
+ * and adds nothing. At least one input; none without a dimension. torch.cat. */
+PLEAT_API pleat_tensor *pleat_cat(pleat_tensor *const *x, int count, int dim);
+/* The inputs, all of one shape, along a new dimension before dim (0 to ndim). */
+PLEAT_API pleat_tensor *pleat_stack(pleat_tensor *const *x, int count, int dim);
+/* Views of x, parts[i] with sizes[i] places of dim, in order; the sizes add up to the dimension. */
+PLEAT_API pleat_status pleat_split(pleat_tensor *x, const int64_t *sizes, int count, int dim, pleat_tensor **parts);
+/* Views with ceil(size / chunks) places of dim each, the last with what is left. Returns how many there are: chunks, or
+ * fewer where that is enough; 0 is an error. torch.chunk. */
+PLEAT_API int pleat_chunk(pleat_tensor *x, int chunks, int dim, pleat_tensor **parts);
+
+typedef enum {
+    PLEAT_PAD_CONSTANT,
+    PLEAT_PAD_REFLECT,   /* d c b | a b c d | c b a: by less than the size */
+    PLEAT_PAD_REPLICATE, /* a a a | a b c d | d d d */
+    PLEAT_PAD_CIRCULAR   /* b c d | a b c d | a b c: by the size at most */
+} pleat_pad_mode;
+
+typedef struct {
+    pleat_pad_mode mode;
+    double value; /* with PLEAT_PAD_CONSTANT */
+} pleat_pad_opts;
+
+/* More places around x, or with negative numbers fewer. pads: before and behind the last dimension, then the one before
+ * it, and so on; count of them, twice the number of dimensions at most. torch.nn.functional.pad, for any number of
+ * dimensions in every mode. opts may be NULL. */
+PLEAT_API pleat_tensor *pleat_pad(pleat_tensor *x, const int64_t *pads, int count, const pleat_pad_opts *opts);
+/* x times[d] times along each dimension d; with more times than dimensions they begin before the first. numpy.tile. */
+PLEAT_API pleat_tensor *pleat_repeat(pleat_tensor *x, pleat_shape times);
+/* Reverse order along dims; PLEAT_DIMS() is all of them. */
+PLEAT_API pleat_tensor *pleat_flip(pleat_tensor *x, pleat_dims dims);
+/* y[i + shift] = x[i] along each of dims, what leaves at the end coming back at the front. A shift for each dimension;
+ * with PLEAT_DIMS() one, and x is rolled as if it were flat. */
+PLEAT_API pleat_tensor *pleat_roll(pleat_tensor *x, pleat_shape shifts, pleat_dims dims);
+
+/* y[i][j][k] = x[i][index[i][j][k]][k], here for dim = 1. index has as many dimensions as x and, but for dim, is
+ * nowhere larger; y has its shape. Every index is in [0, size of dim): an error names the first that is not. torch.gather. */
+PLEAT_API pleat_tensor *pleat_gather(pleat_tensor *x, int dim, pleat_tensor *index);
+/* A copy of x with y[i][index[i][j][k]][k] = src[i][j][k] (dim = 1). Where an index occurs twice the later element is
+ * the one that stays, and the one that has a gradient. index is nowhere larger than src, and but for dim than x. */
+PLEAT_API pleat_tensor *pleat_scatter(pleat_tensor *x, int dim, pleat_tensor *index, pleat_tensor *src);
+/* The same with +=, in the order of index: gather's adjoint. The same bits for any number of threads. */
+PLEAT_API pleat_tensor *pleat_scatter_add(pleat_tensor *x, int dim, pleat_tensor *index, pleat_tensor *src);
+/* The places of dim that index (one dimension, or none) names, in its order. */
+PLEAT_API pleat_tensor *pleat_index_select(pleat_tensor *x, int dim, pleat_tensor *index);
+/* A copy of x, to whose places of dim that index names src's are added in order: index_select's adjoint. */
+PLEAT_API pleat_tensor *pleat_index_add(pleat_tensor *x, int dim, pleat_tensor *index, pleat_tensor *src);
+/* index (...) -> (..., classes) of dtype: 1 at the class, else 0. */
+PLEAT_API pleat_tensor *pleat_one_hot(pleat_tensor *index, int64_t classes, pleat_dtype dtype);
+
+/* The k largest (or smallest) elements along dim, in order, and their places (int64); either pointer may be NULL. Equal
+ * elements come in the order of their places; NaN is larger than all. Differentiable in the values. */
+PLEAT_API pleat_status pleat_topk(pleat_tensor *x, int64_t k, int dim, bool largest, pleat_tensor **values,
+                                  pleat_tensor **indices);
+/* All of them, in order: stable. */
+PLEAT_API pleat_status pleat_sort(pleat_tensor *x, int dim, bool descending, pleat_tensor **values,
+                                  pleat_tensor **indices);
+/* y[i] = x[0] + ... + x[i] along dim; not uint8. float32 is summed in float64. */
+PLEAT_API pleat_tensor *pleat_cumsum(pleat_tensor *x, int dim);
+
+typedef enum { PLEAT_NEAREST, PLEAT_BILINEAR, PLEAT_BICUBIC } pleat_interpolation;
+
+typedef struct {
+    pleat_interpolation mode;
+    pleat_hw size; /* of the result; or, where it is {0, 0}, by: */
+    struct {
+        double h, w;
+    } scale;            /* size = floor(scale * size of x); steps between places are then 1 / scale */
+    bool align_corners; /* the corners' centres stay where they are, not the corners; not for PLEAT_NEAREST */
+} pleat_interpolate_opts;
+
+/* The image at another size: x (N, C, H, W), float32 or float64; or (N, C, W), with only the w of size and scale, and
+ * not bicubic. torch.nn.functional.interpolate, without antialiasing. */
+PLEAT_API pleat_tensor *pleat_interpolate(pleat_tensor *x, const pleat_interpolate_opts *opts);
+
+/* (..., C r r, H, W) -> (..., C, H r, W r): y[c, h r + i, w r + j] = x[(c r + i) r + j, h, w]. Shi and others:
+ * Real-Time Single Image and Video Super-Resolution, CVPR 2016. */
+PLEAT_API pleat_tensor *pleat_pixel_shuffle(pleat_tensor *x, int64_t factor);
+PLEAT_API pleat_tensor *pleat_pixel_unshuffle(pleat_tensor *x, int64_t factor); /* the way back */
+
 /* ---- Reductions ---- */
 
 PLEAT_API pleat_tensor *pleat_sum(pleat_tensor *x);  /* over everything; no dimension left */

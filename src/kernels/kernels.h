@@ -17,6 +17,9 @@ typedef struct {
     const char *isa; /* "generic", "avx2", "avx512" */
     const struct pleat_copy_kernels *copy;
     const struct pleat_optim_kernels *optim;
+    const struct pleat_move_kernels *move;
+    const struct pleat_line_kernels *line;
+    const struct pleat_resample_kernels *resample;
     const struct pleat_random_kernels *random;
     const struct pleat_elementwise_kernels *elementwise;
     const struct pleat_gemm_kernels *gemm;

@@ -6,11 +6,14 @@
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
+#include "kernels/line.h"
+#include "kernels/move.h"
 #include "kernels/norm.h"
 #include "kernels/optim.h"
 #include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
+#include "kernels/resample.h"
 #include "kernels/softmax.h"
 #include "kernels/window.h"
 
@@ -22,6 +25,9 @@ const pleat_kernels PLEAT_K(kernels) = {
     .isa = TEXT(PLEAT_ISA),
     .copy = &PLEAT_K(copy_kernels),
     .optim = &PLEAT_K(optim_kernels),
+    .move = &PLEAT_K(move_kernels),
+    .line = &PLEAT_K(line_kernels),
+    .resample = &PLEAT_K(resample_kernels),
     .random = &PLEAT_K(random_kernels),
     .elementwise = &PLEAT_K(elementwise_kernels),
     .gemm = &PLEAT_K(gemm_kernels),

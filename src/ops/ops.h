@@ -80,5 +80,18 @@ extern const pleat_op pleat_op_log_softmax;
 extern const pleat_op pleat_op_cross_entropy;
 extern const pleat_op pleat_op_nll_loss;
 extern const pleat_op pleat_op_dropout;
+extern const pleat_op pleat_op_cat;
+extern const pleat_op pleat_op_pad;
+extern const pleat_op pleat_op_pad_adjoint;
+extern const pleat_op pleat_op_flip;
+extern const pleat_op pleat_op_gather;
+extern const pleat_op pleat_op_scatter;
+extern const pleat_op pleat_op_scatter_add;
+extern const pleat_op pleat_op_index_select;
+extern const pleat_op pleat_op_index_add;
+extern const pleat_op pleat_op_topk;
+extern const pleat_op pleat_op_cumsum;
+extern const pleat_op pleat_op_interpolate;
+extern const pleat_op pleat_op_interpolate_adjoint;
 
 #endif

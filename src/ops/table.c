@@ -79,6 +79,19 @@ static const pleat_op *const table[] = {
     &pleat_op_cross_entropy,
     &pleat_op_nll_loss,
     &pleat_op_dropout,
+    &pleat_op_cat,
+    &pleat_op_pad,
+    &pleat_op_pad_adjoint,
+    &pleat_op_flip,
+    &pleat_op_gather,
+    &pleat_op_scatter,
+    &pleat_op_scatter_add,
+    &pleat_op_index_select,
+    &pleat_op_index_add,
+    &pleat_op_topk,
+    &pleat_op_cumsum,
+    &pleat_op_interpolate,
+    &pleat_op_interpolate_adjoint,
     NULL, /* the end */
 };
 

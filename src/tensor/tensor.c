@@ -93,7 +93,7 @@ static bool inside(const pleat_spec *spec, int64_t n)
 {
     int64_t low = spec->offset, high = spec->offset;
     if (pleat_shape_numel(spec->shape) == 0)
-        return spec->offset >= 0 && spec->offset <= n;
+        return true; /* it has no element, wherever it may begin */
     for (int d = 0; d < spec->shape.ndim; d++) {
         int64_t reach;
         if (__builtin_mul_overflow(spec->shape.dim[d] - 1, spec->stride[d], &reach) ||
@@ -115,7 +115,7 @@ pleat_tensor *pleat_tensor_view(const pleat_tensor *base, const pleat_spec *spec
     pleat_tensor *t = tensor_on(base->storage, spec->shape, base->dtype);
     if (!t)
         return NULL;
-    t->offset = spec->offset;
+    t->offset = t->numel > 0 ? spec->offset : 0;
     memcpy(t->stride, spec->stride, sizeof t->stride);
     t->contiguous = pleat_strides_contiguous(t->shape, t->stride);
     return t;

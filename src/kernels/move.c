@@ -1,0 +1,73 @@
+/* Moves by maps and indices, one set of loops per dtype: move_body.h. */
+#include "kernels/move.h"
+
+#define T float
+#define FN(name) name##_f32
+#include "kernels/move_body.h"
+#undef T
+#undef FN
+#define T double
+#define FN(name) name##_f64
+#include "kernels/move_body.h"
+#undef T
+#undef FN
+#define T int64_t
+#define FN(name) name##_i64
+#include "kernels/move_body.h"
+#undef T
+#undef FN
+#define T uint8_t
+#define FN(name) name##_u8
+#include "kernels/move_body.h"
+#undef T
+#undef FN
+
+#define BY_DTYPE(name, Work)                                                                                           \
+    static void name(const Work *work, int64_t begin, int64_t end)                                                     \
+    {                                                                                                                  \
+        switch (work->dtype) {                                                                                         \
+        case PLEAT_F32:                                                                                                \
+            name##_f32(work, begin, end);                                                                              \
+            break;                                                                                                     \
+        case PLEAT_F64:                                                                                                \
+            name##_f64(work, begin, end);                                                                              \
+            break;                                                                                                     \
+        case PLEAT_I64:                                                                                                \
+            name##_i64(work, begin, end);                                                                              \
+            break;                                                                                                     \
+        case PLEAT_U8:                                                                                                 \
+            name##_u8(work, begin, end);                                                                               \
+            break;                                                                                                     \
+        }                                                                                                              \
+    }
+BY_DTYPE(map, pleat_map_places)
+BY_DTYPE(map_sum, pleat_map_places)
+BY_DTYPE(gather, pleat_index_work)
+BY_DTYPE(scatter, pleat_index_work)
+BY_DTYPE(scatter_add, pleat_index_work)
+
+static int64_t outside(const int64_t *index, int64_t n, int64_t size)
+{
+    enum { BLOCK = 512 };
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        const int64_t stop = n - i < BLOCK ? n : i + BLOCK;
+        bool bad = false;
+        for (int64_t k = i; k < stop; k++)
+            bad |= (uint64_t)index[k] >= (uint64_t)size;
+        if (!bad)
+            continue;
+        while ((uint64_t)index[i] < (uint64_t)size)
+            i++;
+        return i;
+    }
+    return n;
+}
+
+const struct pleat_move_kernels PLEAT_K(move_kernels) = {
+    .map = map,
+    .map_sum = map_sum,
+    .gather = gather,
+    .scatter = scatter,
+    .scatter_add = scatter_add,
+    .outside = outside,
+};

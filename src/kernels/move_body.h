@@ -1,0 +1,145 @@
+/* move.c's functions for one dtype: T, with its name in FN(name). */
+
+static void FN(fill_row)(T *to, T value, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        to[i] = value;
+}
+
+static void FN(copy_row)(T *to, int64_t to_step, const T *from, int64_t from_step, int64_t n)
+{
+    if (to_step == 1 && from_step == 1)
+        for (int64_t i = 0; i < n; i++)
+            to[i] = from[i];
+    else
+        for (int64_t i = 0; i < n; i++)
+            to[i * to_step] = from[i * from_step];
+}
+
+static void FN(add_row)(T *to, int64_t to_step, const T *from, int64_t from_step, int64_t n)
+{
+    if (to_step == 1 && from_step == 1)
+        for (int64_t i = 0; i < n; i++)
+            to[i] = (T)(to[i] + from[i]);
+    else
+        for (int64_t i = 0; i < n; i++)
+            to[i * to_step] = (T)(to[i * to_step] + from[i * from_step]);
+}
+
+static void FN(map)(const pleat_map_places *w, int64_t begin, int64_t end)
+{
+    const int last = w->ndim - 1;
+    const T value = (T)w->value, *read = w->read;
+    for (int64_t row = begin; row < end; row++) {
+        T *to = (T *)w->write + row * w->to_dim[last];
+        int64_t rest = row, at = 0;
+        bool there = true;
+        for (int d = last - 1; d >= 0 && there; d--) {
+            const int64_t p = w->map[d][rest % w->to_dim[d]];
+            rest /= w->to_dim[d];
+            at += p * w->stride[d];
+            there = p >= 0;
+        }
+        if (!there) {
+            FN(fill_row)(to, value, w->to_dim[last]);
+            continue;
+        }
+        for (const pleat_run *r = w->run; r < w->run + w->runs; r++)
+            if (r->from < 0)
+                FN(fill_row)(to + r->to, value, r->n);
+            else
+                FN(copy_row)
+        (to + r->to, 1, read + at + r->from * w->stride[last], r->step * w->stride[last], r->n);
+    }
+}
+
+static void FN(map_sum)(const pleat_map_places *w, int64_t begin, int64_t end)
+{
+    const int last = w->ndim - 1;
+    const T *read = w->read;
+    for (int64_t row = begin; row < end; row++) {
+        T *to = (T *)w->write + row * w->from_dim[last];
+        FN(fill_row)(to, 0, w->from_dim[last]);
+        /* every combination of the places that read this row, the last dimension's fastest */
+        int64_t first[PLEAT_MAX_DIMS], stop[PLEAT_MAX_DIMS], k[PLEAT_MAX_DIMS], rest = row;
+        bool any = true;
+        for (int d = last - 1; d >= 0; d--) {
+            const int64_t p = rest % w->from_dim[d];
+            rest /= w->from_dim[d];
+            k[d] = first[d] = w->first[d][p];
+            stop[d] = w->first[d][p + 1];
+            any &= first[d] < stop[d];
+        }
+        while (any) {
+            int64_t at = 0;
+            for (int d = 0; d < last; d++)
+                at += w->list[d][k[d]] * w->stride[d];
+            for (const pleat_run *r = w->run; r < w->run + w->runs; r++)
+                if (r->from >= 0)
+                    FN(add_row)(to + r->from, r->step, read + at + r->to * w->stride[last], w->stride[last], r->n);
+            int d = last - 1;
+            while (d >= 0 && ++k[d] == stop[d]) {
+                k[d] = first[d];
+                d--;
+            }
+            any = d >= 0;
+        }
+    }
+}
+
+/* n lines that follow each other along the last of their dimensions. MOVE(h, t) moves between elements of here and
+ * there, MOVE_ROW the same for n with strides. The loop that takes the smaller steps is the inner one; either way k
+ * goes up for every line. */
+#define INDEXED(name, MOVE, MOVE_ROW)                                                                                  \
+    static void FN(name##_run)(const pleat_index_work *w, const int64_t *index, T *here, T *there, int64_t n)          \
+    {                                                                                                                  \
+        const int last = w->ndim - 1;                                                                                  \
+        const int64_t is = w->index_stride[last], hs = w->here_stride[last], ts = w->there_stride[last];               \
+        if (is == 0)                                                                                                   \
+            for (int64_t k = 0; k < w->length; k++)                                                                    \
+                MOVE_ROW(here + k * w->here_step, hs, there + index[k * w->index_step] * w->there_step, ts, n);        \
+        else if (is >= w->index_step)                                                                                  \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                for (int64_t k = 0; k < w->length; k++)                                                                \
+                    MOVE(here[i * hs + k * w->here_step],                                                              \
+                         there[i * ts + index[i * is + k * w->index_step] * w->there_step]);                           \
+        else                                                                                                           \
+            for (int64_t k = 0; k < w->length; k++)                                                                    \
+                for (int64_t i = 0; i < n; i++)                                                                        \
+                    MOVE(here[i * hs + k * w->here_step],                                                              \
+                         there[i * ts + index[i * is + k * w->index_step] * w->there_step]);                           \
+    }                                                                                                                  \
+    static void FN(name)(const pleat_index_work *w, int64_t begin, int64_t end)                                        \
+    {                                                                                                                  \
+        const int last = w->ndim - 1;                                                                                  \
+        while (begin < end) {                                                                                          \
+            int64_t rest = begin, index = 0, here = 0, there = 0;                                                      \
+            const int64_t left = w->dim[last] - begin % w->dim[last], n = left < end - begin ? left : end - begin;     \
+            for (int d = last; d >= 0; d--) {                                                                          \
+                const int64_t i = rest % w->dim[d];                                                                    \
+                rest /= w->dim[d];                                                                                     \
+                index += i * w->index_stride[d];                                                                       \
+                here += i * w->here_stride[d];                                                                         \
+                there += i * w->there_stride[d];                                                                       \
+            }                                                                                                          \
+            FN(name##_run)(w, w->index + index, (T *)w->here + here, (T *)w->there + there, n);                        \
+            begin += n;                                                                                                \
+        }                                                                                                              \
+    }
+
+#define TAKE(h, t) h = t
+#define TAKE_ROW(h, hs, t, ts, n) FN(copy_row)(h, hs, t, ts, n)
+#define PUT(h, t) t = h
+#define PUT_ROW(h, hs, t, ts, n) FN(copy_row)(t, ts, h, hs, n)
+#define ADD(h, t) t = (T)(t + h)
+#define ADD_ROW(h, hs, t, ts, n) FN(add_row)(t, ts, h, hs, n)
+INDEXED(gather, TAKE, TAKE_ROW)
+INDEXED(scatter, PUT, PUT_ROW)
+INDEXED(scatter_add, ADD, ADD_ROW)
+#undef INDEXED
+#undef TAKE
+#undef TAKE_ROW
+#undef PUT
+#undef PUT_ROW
+#undef ADD
+#undef ADD_ROW
