@@ -81,6 +81,113 @@ static pleat_tensor *op_log_softmax(SAMPLE)
     return pleat_log_softmax(IN(0), (int)opinfo_number(s, "dim", 0, 0));
 }
 
+static pleat_tensor *op_cat(SAMPLE)
+{
+    return pleat_cat(s->in, s->tensors, (int)opinfo_number(s, "dim", 0, 0));
+}
+
+static pleat_tensor *op_stack(SAMPLE)
+{
+    return pleat_stack(s->in, s->tensors, (int)opinfo_number(s, "dim", 0, 0));
+}
+
+static int op_split(SAMPLE, pleat_tensor **out)
+{
+    const int dim = (int)opinfo_number(s, "dim", 0, 0);
+    const int64_t every = (int64_t)opinfo_number(s, "size", 0, 1), n = pleat_size(IN(0), dim);
+    return pleat_chunk(IN(0), (int)((n + every - 1) / every), dim, out);
+}
+
+static int op_split_sizes(SAMPLE, pleat_tensor **out)
+{
+    const pleat_shape sizes = opinfo_shape(s, "sizes");
+    return pleat_split(IN(0), sizes.dim, sizes.ndim, (int)opinfo_number(s, "dim", 0, 0), out) == PLEAT_OK ? sizes.ndim
+                                                                                                          : 0;
+}
+
+static pleat_tensor *op_pad(SAMPLE)
+{
+    const char *const names[] = { "constant", "reflect", "replicate", "circular" };
+    pleat_pad_opts opts = { .value = opinfo_number(s, "value", 0, 0) };
+    for (int i = 0; i < 4; i++)
+        if (opinfo_is(s, "mode", names[i]))
+            opts.mode = (pleat_pad_mode)i;
+    const opinfo_arg *pad = opinfo_find(s, "pad");
+    int64_t pads[OPINFO_NUMBERS];
+    for (int i = 0; i < pad->numbers; i++)
+        pads[i] = (int64_t)pad->number[i];
+    return pleat_pad(IN(0), pads, pad->numbers, &opts);
+}
+
+static pleat_tensor *op_flip(SAMPLE) /* no dimension is all of them here, and none there */
+{
+    const pleat_dims dims = opinfo_dims(s, "dims");
+    return dims.count ? pleat_flip(IN(0), dims) : pleat_clone(IN(0));
+}
+
+static pleat_tensor *op_roll(SAMPLE)
+{
+    return pleat_roll(IN(0), opinfo_shape(s, "shifts"), opinfo_dims(s, "dims"));
+}
+
+static pleat_tensor *op_cumsum(SAMPLE)
+{
+    return pleat_cumsum(IN(0), (int)opinfo_number(s, "dim", 0, 0));
+}
+
+static pleat_tensor *op_gather(SAMPLE)
+{
+    return pleat_gather(IN(0), (int)opinfo_number(s, "dim", 0, 0), pleat_cast(IN(1), PLEAT_I64));
+}
+
+static pleat_tensor *op_index_select(SAMPLE)
+{
+    return pleat_index_select(IN(0), (int)opinfo_number(s, "dim", 0, 0), IN(1));
+}
+
+static int op_scatter(SAMPLE, pleat_tensor **out)
+{
+    const int dim = (int)opinfo_number(s, "dim", 0, 0);
+    pleat_tensor *src =
+        s->tensors > 2 ? IN(2) : pleat_full(pleat_shape_of(IN(1)), opinfo_number(s, "value", 0, 0), PLEAT_F64);
+    if (opinfo_is(s, "reduce", "multiply"))
+        return -1;
+    out[0] = opinfo_is(s, "reduce", "add") ? pleat_scatter_add(IN(0), dim, IN(1), src)
+                                           : pleat_scatter(IN(0), dim, IN(1), src);
+    return out[0] != NULL;
+}
+
+static pleat_tensor *op_interpolate(SAMPLE)
+{
+    const bool image = pleat_ndim(IN(0)) == 4;
+    const double size = opinfo_number(s, "size", 0, 0), scale = opinfo_number(s, "scale", 0, 0);
+    return pleat_interpolate(
+        IN(0), &(pleat_interpolate_opts){ .mode = opinfo_is(s, "mode", "nearest")   ? PLEAT_NEAREST
+                                                  : opinfo_is(s, "mode", "bicubic") ? PLEAT_BICUBIC
+                                                                                    : PLEAT_BILINEAR,
+                                          .size = { image ? (int64_t)size : 0, (int64_t)size },
+                                          .scale = { image ? scale : 0, scale },
+                                          .align_corners = opinfo_number(s, "align_corners", 0, 0) != 0 });
+}
+
+static int op_interpolate_nearest(SAMPLE, pleat_tensor **out)
+{
+    if (pleat_ndim(IN(0)) > 4) /* three spatial dimensions */
+        return -1;
+    out[0] = op_interpolate(s);
+    return out[0] != NULL;
+}
+
+static pleat_tensor *op_pixel_shuffle(SAMPLE)
+{
+    return pleat_pixel_shuffle(IN(0), (int64_t)opinfo_number(s, "upscale_factor", 0, 0));
+}
+
+static pleat_tensor *op_pixel_unshuffle(SAMPLE)
+{
+    return pleat_pixel_unshuffle(IN(0), (int64_t)opinfo_number(s, "downscale_factor", 0, 0));
+}
+
 typedef struct {
     const char *name;
     pleat_tensor *(*one)(SAMPLE);
@@ -113,6 +220,26 @@ static const counterpart counterparts[] = {
     { "softmax", op_softmax, NULL },
     { "nn.functional.cross_entropy", op_cross_entropy, NULL },
     { "nn.functional.nll_loss", NULL, op_nll_loss },
+    { "cat", op_cat, NULL },
+    { "stack", op_stack, NULL },
+    { "split", NULL, op_split },
+    { "split.list_args", NULL, op_split_sizes },
+    { "nn.functional.pad.constant", op_pad, NULL },
+    { "nn.functional.pad.reflect", op_pad, NULL },
+    { "nn.functional.pad.replicate", op_pad, NULL },
+    { "nn.functional.pad.circular", op_pad, NULL },
+    { "flip", op_flip, NULL },
+    { "roll", op_roll, NULL },
+    { "cumsum", op_cumsum, NULL },
+    { "gather", op_gather, NULL },
+    { "index_select", op_index_select, NULL },
+    { "scatter", NULL, op_scatter },
+    { "nn.functional.interpolate.nearest", NULL, op_interpolate_nearest },
+    { "nn.functional.interpolate.linear", op_interpolate, NULL },
+    { "nn.functional.interpolate.bilinear", op_interpolate, NULL },
+    { "nn.functional.interpolate.bicubic", op_interpolate, NULL },
+    { "nn.functional.pixel_shuffle", op_pixel_shuffle, NULL },
+    { "nn.functional.pixel_unshuffle", op_pixel_unshuffle, NULL },
 };
 
 int opinfo_call(SAMPLE, pleat_tensor *out[OPINFO_OUTPUTS])

@@ -3,6 +3,7 @@
 #include "samples_activation.h"
 #include "samples_basic.h"
 #include "samples_conv.h"
+#include "samples_move.h"
 #include "samples_norm.h"
 
 #include "support/run.h"
@@ -41,6 +42,11 @@ START_TEST(every_op_passes)
     samples_softmax();
     samples_losses();
     samples_dropout();
+    samples_joining();
+    samples_padding();
+    samples_indexing();
+    samples_lines();
+    samples_interpolation();
 
     pleat_op_check_count all = { 0 };
     int failures = 0, alone = 0;

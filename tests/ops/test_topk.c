@@ -1,0 +1,128 @@
+/* topk, sort and cumsum against naive loops; ties, NaN, dtypes, errors. */
+#include "support/run.h"
+#include "support/threads.h"
+#include "support/views.h"
+
+#include <pleat/op.h>
+
+#include <math.h>
+#include <string.h>
+
+/* Place n of the order is element `index` if exactly n elements of the line come before it. */
+static int64_t before(pleat_tensor *x, int64_t row, int64_t at, bool largest)
+{
+    const int64_t here[] = { row, at };
+    const double v = pleat_at(x, here);
+    int64_t count = 0;
+    for (int64_t i = 0; i < pleat_size(x, 1); i++) {
+        const double w = pleat_at(x, (int64_t[]){ row, i });
+        const bool more = w > v || (isnan(w) && !isnan(v)), less = w < v || (isnan(v) && !isnan(w));
+        count += more || less ? more == largest : i < at;
+    }
+    return count;
+}
+
+START_TEST(in_order)
+{
+    pleat_seed(1);
+    for (pleat_dtype dtype = PLEAT_F32; dtype <= PLEAT_U8; dtype++)
+        for (int n = 1; n <= 60; n += 7)
+            for (int largest = 0; largest < 2; largest++) {
+                pleat_tensor *x = pleat_cast(pleat_affine(pleat_randn(PLEAT_SHAPE(3, n), PLEAT_F64), 4, 20), dtype);
+                if (dtype <= PLEAT_F64) {
+                    x = pleat_cast(pleat_cast(x, PLEAT_U8), dtype); /* ties */
+                    pleat_fill_(pleat_narrow(pleat_select(x, 0, 1), 0, n / 2, 1), (double)NAN);
+                }
+                for (int64_t k = 0; k <= n; k += 1 + n / 5) {
+                    pleat_tensor *v, *i;
+                    ck_assert_ok(pleat_topk(x, k, 1, largest, &v, &i));
+                    ck_assert(pleat_shape_equal(pleat_shape_of(v), PLEAT_SHAPE(3, k)));
+                    for (int64_t row = 0; row < 3; row++)
+                        for (int64_t p = 0; p < k; p++) {
+                            const int64_t at = pleat_data_i64(i)[row * k + p];
+                            ck_assert_int_eq(before(x, row, at, largest), p);
+                            const double want = pleat_at(x, (int64_t[]){ row, at });
+                            const double got = pleat_at(v, (int64_t[]){ row, p });
+                            ck_assert(got == want || (isnan(got) && isnan(want)));
+                        }
+                }
+            }
+}
+END_TEST
+
+START_TEST(sort_is_all_of_it)
+{
+    pleat_tensor *x = pleat_from_data((double[]){ 3, 1, 2, 1 }, PLEAT_SHAPE(4), PLEAT_F64), *v, *i;
+    const int64_t up[] = { 1, 3, 2, 0 }, down[] = { 0, 2, 1, 3 };
+    ck_assert_ok(pleat_sort(x, 0, false, &v, &i));
+    ck_assert_mem_eq(pleat_data_i64(i), up, sizeof up);
+    ck_assert(pleat_equal(v, pleat_gather(x, 0, i)));
+    ck_assert_ok(pleat_sort(x, -1, true, NULL, &i));
+    ck_assert_mem_eq(pleat_data_i64(i), down, sizeof down);
+    ck_assert_ok(pleat_sort(pleat_zeros(PLEAT_SHAPE(2, 0), PLEAT_F32), 1, true, &v, NULL));
+    ck_assert_ok(pleat_sort(pleat_zeros(PLEAT_SHAPE(), PLEAT_F32), 0, true, &v, NULL));
+    ck_assert_int_eq(pleat_ndim(v), 0);
+}
+END_TEST
+
+START_TEST(sums_that_run)
+{
+    pleat_seed(2);
+    for (int kind = 0; kind < VIEW_KINDS; kind++)
+        for (int dim = 0; dim < 3; dim++)
+            for (int dtype = PLEAT_F32; dtype <= PLEAT_F64; dtype++) {
+                const pleat_shape shape = PLEAT_SHAPE(3, 4, 37);
+                pleat_tensor *x = random_view(shape, (pleat_dtype)dtype, kind), *y = pleat_cumsum(x, dim);
+                for (int64_t n = 0; n < pleat_numel(y); n++) {
+                    int64_t at[] = { n / (4 * 37), n / 37 % 4, n % 37 };
+                    double want = 0;
+                    for (int64_t last = at[dim], i = 0; i <= last; i++) {
+                        at[dim] = i;
+                        want += pleat_at(x, at);
+                    }
+                    ck_assert(fabs(element(y, shape, n) - want) <=
+                              (dtype == PLEAT_F32 ? 1e-6 : 1e-14) * (1 + fabs(want)));
+                }
+            }
+    const int64_t want[] = { 1, 3, 6 };
+    ck_assert_mem_eq(pleat_data_i64(pleat_cumsum(pleat_arange(1, 4, 1, PLEAT_I64), 0)), want, sizeof want);
+}
+END_TEST
+
+static pleat_tensor *both(void *user)
+{
+    pleat_tensor *x = user, *v;
+    pleat_set_grad(x, NULL);
+    ck_assert_ok(pleat_topk(x, 3, 1, true, &v, NULL));
+    ck_assert_ok(pleat_backward(pleat_sum(pleat_mul(v, v))));
+    return pleat_add(pleat_cumsum(pleat_detach(x), 0), pleat_grad(x));
+}
+
+START_TEST(any_threads)
+{
+    same_for_any_threads(both, pleat_set_requires_grad(pleat_randn(PLEAT_SHAPE(40, 40), PLEAT_F32), true));
+}
+END_TEST
+
+START_TEST(refusals)
+{
+    pleat_tensor *x = pleat_zeros(PLEAT_SHAPE(2, 3), PLEAT_F32), *v = x;
+    ck_assert_int_eq(pleat_topk(x, 4, 1, true, &v, NULL), PLEAT_EINVAL);
+    ck_assert_ptr_null(v);
+    ck_assert_failed(PLEAT_EINVAL, "topk: k must be from 0 to 3, the places in dimension 1 of (2, 3), not 4");
+    ck_assert_int_eq(pleat_topk(x, -1, 1, true, &v, NULL), PLEAT_EINVAL);
+    ck_assert_failed(PLEAT_EINVAL, "not -1");
+    ck_assert_int_eq(pleat_topk(x, 1, 2, true, &v, NULL), PLEAT_EINVAL);
+    ck_assert_failed(PLEAT_EINVAL, "topk: dimension 2");
+    ck_assert_int_eq(pleat_sort(x, 2, true, &v, NULL), PLEAT_EINVAL);
+    ck_assert_failed(PLEAT_EINVAL, "sort: dimension 2");
+    ck_assert_int_eq(pleat_sort(NULL, 0, true, &v, NULL), PLEAT_EINVAL);
+    ck_assert_failed(PLEAT_EINVAL, "sort: the tensor is NULL");
+    ck_assert_ptr_null(pleat_cumsum(x, -3));
+    ck_assert_failed(PLEAT_EINVAL, "cumsum: dimension -3");
+    ck_assert_ptr_null(pleat_cumsum(pleat_zeros(PLEAT_SHAPE(2), PLEAT_U8), 0));
+    ck_assert_failed(PLEAT_EDTYPE, "cumsum: input 0 is uint8");
+}
+END_TEST
+
+RUN_TESTS("topk", in_order, sort_is_all_of_it, sums_that_run, any_threads, refusals)
