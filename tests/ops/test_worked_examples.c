@@ -141,11 +141,13 @@ START_TEST(h_both_convolutions)
     ck_assert(pleat_equal(pleat_grad(in[2]), pleat_full(PLEAT_SHAPE(64), 8 * 6 * 5, dtype)));
 
     pleat_tensor *wt = pleat_set_requires_grad(pleat_randn(PLEAT_SHAPE(32, 64, 3, 2), dtype), true);
-    pleat_tensor *x = pleat_set_requires_grad(pleat_clone(pleat_detach(in[0])), true);
+    pleat_tensor *x =
+        pleat_clone(pleat_narrow(pleat_detach(in[0]), 0, 0, 2)); /* two images take the loops long enough */
+    pleat_set_requires_grad(x, true);
     y = pleat_conv_transpose2d(x, wt, in[2],
                                &(pleat_conv_transpose2d_opts){ f.stride, f.padding, { 1, 2 }, f.dilation, 1, false });
-    ck_assert(pleat_shape_equal(pleat_shape_of(y), PLEAT_SHAPE(8, 64, 36, 49)));
-    const oracle_sizes t = { 8, 64, 36, 49, 32, 3, 2, 16, 16 };
+    ck_assert(pleat_shape_equal(pleat_shape_of(y), PLEAT_SHAPE(2, 64, 36, 49)));
+    const oracle_sizes t = { 2, 64, 36, 49, 32, 3, 2, 16, 16 };
     oracle_compare("conv_transpose2d", y, &t, &f, NULL, wt, x, in[2]);
     ck_assert_ok(pleat_backward(pleat_sum(pleat_sub(y, pleat_ones(pleat_shape_of(y), dtype)))));
     ones = pleat_ones(pleat_shape_of(y), dtype);
