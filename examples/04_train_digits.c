@@ -16,14 +16,14 @@ typedef struct {
 } settings;
 
 static const char usage[] = "usage: 04_train_digits [--epochs N] [--images N] [--seed N]\n"
-                            "  --epochs N   times through the training images (4)\n"
-                            "  --images N   training images to draw (12000)\n"
+                            "  --epochs N   times through the training images (3)\n"
+                            "  --images N   training images to draw (10000)\n"
                             "  --seed N     of the images, the weights and the order (1)\n";
 
 /* "--name value" pairs; exits where there is something else. */
 static settings read_arguments(int count, char **argument)
 {
-    settings s = { .epochs = 4, .images = 12000, .seed = 1 };
+    settings s = { .epochs = 3, .images = 10000, .seed = 1 };
     for (int i = 1; i < count; i += 2) {
         if (strcmp(argument[i], "--help") == 0) {
             fputs(usage, stdout);
