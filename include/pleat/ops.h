@@ -194,6 +194,29 @@ PLEAT_API pleat_tensor *pleat_sum(pleat_tensor *x);  /* over everything; no dime
 PLEAT_API pleat_tensor *pleat_mean(pleat_tensor *x); /* of nothing: NaN */
 PLEAT_API pleat_tensor *pleat_sum_dims(pleat_tensor *x, pleat_dims dims, bool keepdim);
 PLEAT_API pleat_tensor *pleat_mean_dims(pleat_tensor *x, pleat_dims dims, bool keepdim);
+/* The largest, the smallest over dims (float32, float64, int64); NaN where there is one; equal ones share the gradient.
+ * Of no element there is none: an error. torch.amax. */
+PLEAT_API pleat_tensor *pleat_amax(pleat_tensor *x, pleat_dims dims, bool keepdim);
+PLEAT_API pleat_tensor *pleat_amin(pleat_tensor *x, pleat_dims dims, bool keepdim);
+/* Where along dim, or in x read row by row, the first of the largest (smallest) is: int64. */
+PLEAT_API pleat_tensor *pleat_argmax(pleat_tensor *x, int dim, bool keepdim);
+PLEAT_API pleat_tensor *pleat_argmin(pleat_tensor *x, int dim, bool keepdim);
+PLEAT_API pleat_tensor *pleat_argmax_all(pleat_tensor *x);
+PLEAT_API pleat_tensor *pleat_argmin_all(pleat_tensor *x);
+/* Both along dim; either pointer may be NULL. The first of equals has the gradient. torch.max(x, dim). */
+PLEAT_API pleat_status pleat_max(pleat_tensor *x, int dim, bool keepdim, pleat_tensor **values, pleat_tensor **indices);
+PLEAT_API pleat_status pleat_min(pleat_tensor *x, int dim, bool keepdim, pleat_tensor **values, pleat_tensor **indices);
+/* The product, formed by halves; of nothing 1. Zeros have their right gradient. */
+PLEAT_API pleat_tensor *pleat_prod(pleat_tensor *x, pleat_dims dims, bool keepdim);
+/* sum (x - mean)^2 / (n - correction): correction 1 is the unbiased one, PyTorch's default; and its root. n - correction
+ * of 0 or less divides by 0. */
+PLEAT_API pleat_tensor *pleat_var(pleat_tensor *x, pleat_dims dims, double correction, bool keepdim);
+PLEAT_API pleat_tensor *pleat_std(pleat_tensor *x, pleat_dims dims, double correction, bool keepdim);
+/* (sum |x|^p)^(1/p); p infinite: the largest |x|, -infinite: the smallest, 0: how many are not 0. The gradient where the
+ * norm is 0 is 0. */
+PLEAT_API pleat_tensor *pleat_norm(pleat_tensor *x, double p, pleat_dims dims, bool keepdim);
+/* log(sum exp(x)), without overflow; of nothing -infinity. */
+PLEAT_API pleat_tensor *pleat_logsumexp(pleat_tensor *x, pleat_dims dims, bool keepdim);
 /* The adjoint of broadcasting: sums x to shape, which must broadcast to x's. */
 PLEAT_API pleat_tensor *pleat_sum_to(pleat_tensor *x, pleat_shape shape);
 

@@ -3,6 +3,8 @@
 
 #include "kernels/vector.h"
 
+#include <math.h>
+
 #define LANES ((int64_t)(PLEAT_VECTOR_BYTES / 8)) /* of the vectors that results are folded in */
 
 enum {
@@ -51,6 +53,8 @@ static void walk_step(walk *w, int64_t n)
 
 #define FROM float
 #define INTO double
+#define LEAST (-(double)INFINITY)
+#define MOST ((double)INFINITY)
 #define F(name) name##_f32
 #include "kernels/reduce_body.h"
 #undef FROM
@@ -60,9 +64,13 @@ static void walk_step(walk *w, int64_t n)
 #include "kernels/reduce_body.h"
 #undef FROM
 #undef INTO
+#undef LEAST
+#undef MOST
 #undef F
 #define FROM int64_t
 #define INTO int64_t
+#define LEAST INT64_MIN
+#define MOST INT64_MAX
 #define F(name) name##_i64
 #include "kernels/reduce_body.h"
 
@@ -72,4 +80,6 @@ static void walk_step(walk *w, int64_t n)
         .finish = { name##_finish_f32, name##_finish_f64, name##_finish_i64 },                                         \
     }
 
-const struct pleat_reduce_kernels PLEAT_K(reduce_kernels) = { .sum = TABLE(sum) };
+const struct pleat_reduce_kernels PLEAT_K(reduce_kernels) = {
+    .sum = TABLE(sum), .max = TABLE(max), .min = TABLE(min), .arg = { arg_f32, arg_f64, arg_i64 }
+};

@@ -1,4 +1,4 @@
-/* Reductions of a strided array over any set of its dimensions: sum, and what else folds.
+/* Reductions of a strided array over any set of its dimensions: sum, largest, smallest, and where those are.
  *
  *     x's dimensions = kept (the output's, row-major) + reduced (the caller orders them: smallest stride last)
  *
@@ -32,7 +32,11 @@ typedef struct {
 } pleat_reduction;
 
 struct pleat_reduce_kernels {
-    pleat_reduction sum;
+    pleat_reduction sum, max, min; /* max and min: NaN where there is one */
+    /* y[o - begin] = the place, counted row-major over the reduced dimensions, which the caller leaves in their order,
+     * of the first of the largest (smallest) elements; of the first NaN where there is one. At least one element. */
+    void (*arg[3])(const pleat_reduce_work *work, bool largest, int64_t begin, int64_t end, int64_t elements,
+                   int64_t *y);
 };
 
 /* Whether `partial` runs across the outputs for this work. */

@@ -1,8 +1,9 @@
 /* Reductions of one element type: a template. Before including define FROM (the element), INTO (what it is folded in,
- * eight bytes) and F(name). A reduction is a fold of two vectors and the value that it leaves alone; the functions that
- * take them are inlined into each. */
+ * eight bytes), LEAST and MOST of it, and F(name). A reduction is a fold of two vectors and the value that it leaves
+ * alone; the functions that take them are inlined into each. */
 
 typedef INTO F(into) __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
+typedef int64_t F(mask) __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
 typedef FROM F(from) __attribute__((vector_size(PLEAT_VECTOR_BYTES / sizeof(INTO) * sizeof(FROM))));
 typedef F(into) (*F(fold_fn))(F(into) a, F(into) b);
 
@@ -148,6 +149,40 @@ INLINE void F(finish)(const INTO *result, int64_t blocks, int64_t pitch, int64_t
         F(finish)(result, blocks, pitch, n, (INTO)divisor, y, nothing, F(name##_fold));                                \
     }
 
+/* Where a comparison holds its lanes are all ones; a != a holds for NaN alone. */
+INLINE F(into) F(choose)(F(mask) choice, F(into) a, F(into) b)
+{
+    return (F(into))(((F(mask))a & choice) | ((F(mask))b & ~choice));
+}
+
 REDUCTION(sum, 0, a + b)
+REDUCTION(max, LEAST, F(choose)((a > b) | (a != a), a, b))
+REDUCTION(min, MOST, F(choose)((a < b) | (a != a), a, b))
 
 #undef REDUCTION
+
+/* Through a second name: compilers warn of an integer that is compared with itself. */
+INLINE bool F(is_nan)(FROM v)
+{
+    const FROM same = v;
+    return !(v == same);
+}
+
+static void F(arg)(const pleat_reduce_work *w, bool largest, int64_t begin, int64_t end, int64_t elements, int64_t *y)
+{
+    walk kept = walk_at(w->kept, w->kept_dim, w->kept_stride, begin);
+    for (; begin < end; begin++, walk_step(&kept, 1)) {
+        const FROM *x = (const FROM *)w->x + kept.offset;
+        FROM best = *x;
+        int64_t at = 0;
+        walk in = walk_at(w->reduced, w->reduced_dim, w->reduced_stride, 0);
+        for (int64_t i = 0; i < elements && !F(is_nan)(best); i++, walk_step(&in, 1)) {
+            const FROM v = x[in.offset];
+            if (F(is_nan)(v) || (largest ? v > best : v < best)) {
+                best = v;
+                at = i;
+            }
+        }
+        *y++ = at;
+    }
+}

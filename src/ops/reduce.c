@@ -3,7 +3,8 @@
  * The outputs are cut into ranges and the reduced elements into blocks of a fixed size; a cell of that grid is a unit
  * of work. Where there are several blocks, each cell writes its results to a place of its own, and they are folded in
  * order afterwards: the bits do not depend on the threads. */
-#include "kernels/reduce.h"
+#include "ops/reduce.h"
+
 #include "ops/ops.h"
 #include "tensor/error.h"
 #include "tensor/memory.h"
@@ -52,9 +53,7 @@ static void finish(int64_t begin, int64_t end, void *ctx)
                                   j->divisor, j->y + begin * j->width);
 }
 
-/* Splits x's dimensions: those of the mask are reduced. Their order is free, so they are sorted by stride, which lets
- * more of them merge; the others are the output's. */
-static void split(const pleat_tensor *x, unsigned mask, pleat_reduce_work *w)
+void pleat_reduce_split(const pleat_tensor *x, unsigned mask, bool ordered, pleat_reduce_work *w)
 {
     int64_t kept_stride[1][PLEAT_MAX_DIMS], stride[1][PLEAT_MAX_DIMS];
     for (int d = 0; d < x->shape.ndim; d++) {
@@ -64,7 +63,7 @@ static void split(const pleat_tensor *x, unsigned mask, pleat_reduce_work *w)
             continue;
         }
         int k = w->reduced++;
-        for (; k > 0 && stride[0][k - 1] < x->stride[d]; k--) {
+        for (; !ordered && k > 0 && stride[0][k - 1] < x->stride[d]; k--) {
             stride[0][k] = stride[0][k - 1];
             w->reduced_dim[k] = w->reduced_dim[k - 1];
         }
@@ -80,19 +79,21 @@ static void split(const pleat_tensor *x, unsigned mask, pleat_reduce_work *w)
     w->x = pleat_tensor_address(x);
 }
 
-/* y = reduction of x over the dimensions of the mask, divided by their number of elements where mean is set. */
-static pleat_status reduce(const pleat_reduction *reduction, const pleat_tensor *x, unsigned mask, bool mean,
-                           pleat_tensor *y)
+int pleat_reduce_type(pleat_dtype dtype)
+{
+    return dtype == PLEAT_F32 ? 0 : dtype == PLEAT_F64 ? 1 : 2;
+}
+
+pleat_status pleat_reduce(const pleat_reduction *reduction, const pleat_tensor *x, unsigned mask, bool mean,
+                          pleat_tensor *y)
 {
     job j = { .reduction = reduction,
-              .type = x->dtype == PLEAT_F32   ? 0
-                      : x->dtype == PLEAT_F64 ? 1
-                                              : 2,
+              .type = pleat_reduce_type(x->dtype),
               .outputs = y->numel,
               .elements = 1,
               .y = pleat_tensor_address(y),
               .width = (int64_t)pleat_dtype_size(y->dtype) };
-    split(x, mask, &j.work);
+    pleat_reduce_split(x, mask, false, &j.work);
     for (int d = 0; d < j.work.reduced; d++)
         j.elements *= j.work.reduced_dim[d];
     if (j.outputs == 0)
@@ -120,12 +121,7 @@ static pleat_status reduce(const pleat_reduction *reduction, const pleat_tensor 
 
 /* ---- sum, mean ---- */
 
-typedef struct {
-    pleat_dims dims;
-    bool keepdim;
-} reduce_params;
-
-static pleat_shape reduced_shape(pleat_shape x, unsigned mask, bool keepdim)
+pleat_shape pleat_reduced_shape(pleat_shape x, unsigned mask, bool keepdim)
 {
     pleat_shape y = { 0 };
     for (int d = 0; d < x.ndim; d++)
@@ -136,25 +132,25 @@ static pleat_shape reduced_shape(pleat_shape x, unsigned mask, bool keepdim)
     return y;
 }
 
-static pleat_status reduce_infer(const pleat_call *call, pleat_spec *out)
+pleat_status pleat_reduce_infer(const pleat_call *call, pleat_spec *out)
 {
-    const reduce_params *p = call->params;
+    const pleat_reduce_params *p = call->params;
     const pleat_spec *x = &call->in_spec[0];
     unsigned mask;
     const pleat_status status = pleat_dims_mask(p->dims, x->shape.ndim, &mask);
     if (status != PLEAT_OK)
         return status;
     out[0].dtype = x->dtype;
-    out[0].shape = reduced_shape(x->shape, mask, p->keepdim);
+    out[0].shape = pleat_reduced_shape(x->shape, mask, p->keepdim);
     return PLEAT_OK;
 }
 
 static pleat_status reduce_forward(pleat_call *call, bool mean)
 {
-    const reduce_params *p = call->params;
+    const pleat_reduce_params *p = call->params;
     unsigned mask;
     pleat_dims_mask(p->dims, call->in_spec[0].shape.ndim, &mask);
-    return reduce(&pleat_kernels_get()->reduce->sum, call->in[0], mask, mean, call->out[0]);
+    return pleat_reduce(&pleat_kernels_get()->reduce->sum, call->in[0], mask, mean, call->out[0]);
 }
 
 static pleat_status sum_forward(pleat_call *call)
@@ -169,13 +165,13 @@ static pleat_status mean_forward(pleat_call *call)
 
 static pleat_status sum_backward(pleat_call *call)
 {
-    const reduce_params *p = call->params;
+    const pleat_reduce_params *p = call->params;
     const pleat_shape x = call->in_spec[0].shape;
     unsigned mask;
     pleat_dims_mask(p->dims, x.ndim, &mask);
     pleat_tensor *g = call->grad_out[0];
     if (!p->keepdim)
-        g = pleat_reshape(g, reduced_shape(x, mask, true));
+        g = pleat_reshape(g, pleat_reduced_shape(x, mask, true));
     call->grad_in[0] = pleat_expand(g, x);
     return PLEAT_OK;
 }
@@ -192,8 +188,8 @@ static pleat_status mean_backward(pleat_call *call)
 }
 
 #define REDUCE(op)                                                                                                     \
-    .name = #op, .inputs = 1, .outputs = 1, .strided = PLEAT_IN(0), .params_size = sizeof(reduce_params),              \
-    .infer = reduce_infer, .forward = op##_forward, .backward = op##_backward
+    .name = #op, .inputs = 1, .outputs = 1, .strided = PLEAT_IN(0), .params_size = sizeof(pleat_reduce_params),        \
+    .infer = pleat_reduce_infer, .forward = op##_forward, .backward = op##_backward
 
 const pleat_op pleat_op_sum = { REDUCE(sum), .dtypes = { PLEAT_DTYPES(PLEAT_F32, PLEAT_F64, PLEAT_I64) } };
 const pleat_op pleat_op_mean = { REDUCE(mean) };
@@ -210,12 +206,12 @@ pleat_tensor *pleat_mean(pleat_tensor *x)
 
 pleat_tensor *pleat_sum_dims(pleat_tensor *x, pleat_dims dims, bool keepdim)
 {
-    return pleat_apply(&pleat_op_sum, &x, 1, &(reduce_params){ dims, keepdim });
+    return pleat_apply(&pleat_op_sum, &x, 1, &(pleat_reduce_params){ dims, keepdim });
 }
 
 pleat_tensor *pleat_mean_dims(pleat_tensor *x, pleat_dims dims, bool keepdim)
 {
-    return pleat_apply(&pleat_op_mean, &x, 1, &(reduce_params){ dims, keepdim });
+    return pleat_apply(&pleat_op_mean, &x, 1, &(pleat_reduce_params){ dims, keepdim });
 }
 
 /* ---- sum_to ---- */
@@ -243,7 +239,7 @@ static pleat_status sum_to_forward(pleat_call *call)
         if (k < 0 || (y.dim[k] == 1 && x.dim[d] != 1))
             mask |= 1u << d;
     }
-    return reduce(&pleat_kernels_get()->reduce->sum, call->in[0], mask, false, call->out[0]);
+    return pleat_reduce(&pleat_kernels_get()->reduce->sum, call->in[0], mask, false, call->out[0]);
 }
 
 static pleat_status sum_to_backward(pleat_call *call)

@@ -1,0 +1,29 @@
+/* What every reduction over dimensions shares. */
+#ifndef PLEAT_OPS_REDUCE_H
+#define PLEAT_OPS_REDUCE_H
+
+#include "kernels/reduce.h"
+
+#include <pleat/op.h>
+
+typedef struct {
+    pleat_dims dims;
+    bool keepdim;
+} pleat_reduce_params;
+
+/* infer of an op with these parameters. */
+pleat_status pleat_reduce_infer(const pleat_call *call, pleat_spec *out);
+pleat_shape pleat_reduced_shape(pleat_shape x, unsigned mask, bool keepdim);
+
+/* Where a dtype stands in the kernels' tables. */
+int pleat_reduce_type(pleat_dtype dtype);
+
+/* Splits x's dimensions: those of the mask are reduced, the others are the output's. Unless ordered, the reduced ones
+ * are sorted by stride, which lets more of them merge. */
+void pleat_reduce_split(const pleat_tensor *x, unsigned mask, bool ordered, pleat_reduce_work *work);
+
+/* y = reduction of x over the dimensions of the mask, divided by their number of elements where mean is set. */
+pleat_status pleat_reduce(const pleat_reduction *reduction, const pleat_tensor *x, unsigned mask, bool mean,
+                          pleat_tensor *y);
+
+#endif

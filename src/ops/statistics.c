@@ -1,0 +1,173 @@
+/* Reductions that are made of others: product, variance, standard deviation, norms, log of a sum of exponentials. Their
+ * gradients, of any order, are those of the parts; where a part's is infinite at 0 the parts are kept away from it. */
+#include "tensor/error.h"
+#include "tensor/shape.h"
+
+#include <pleat/autograd.h>
+#include <pleat/op.h>
+#include <pleat/ops.h>
+#include <pleat/scope.h>
+
+#include <inttypes.h>
+#include <math.h>
+
+/* The name begins the messages, a scope takes what is made on the way; until leave(). */
+typedef struct {
+    const char *context;
+    pleat_scope scope;
+} entered;
+
+static bool enter(const char *name, const pleat_tensor *x, entered *e)
+{
+    e->context = pleat_context(name);
+    e->scope = pleat_scope_begin();
+    if (!x)
+        pleat_fail(PLEAT_EINVAL, "the tensor is NULL");
+    return pleat_pending() == PLEAT_OK;
+}
+
+static pleat_tensor *leave(entered e, pleat_tensor *y)
+{
+    y = pleat_scope_return(e.scope, pleat_pending() == PLEAT_OK ? y : NULL);
+    pleat_context(e.context);
+    return y;
+}
+
+/* The shape that x has after a reduction over dims; the count of elements of x behind each of its. */
+static pleat_status reduced(const pleat_tensor *x, pleat_dims dims, bool keepdim, pleat_shape *shape, int64_t *count)
+{
+    const pleat_shape s = pleat_shape_of(x);
+    unsigned mask;
+    if (pleat_dims_mask(dims, s.ndim, &mask) != PLEAT_OK)
+        return pleat_pending();
+    *shape = (pleat_shape){ 0 };
+    *count = 1;
+    for (int d = 0; d < s.ndim; d++)
+        if (!(mask & 1u << d))
+            shape->dim[shape->ndim++] = s.dim[d];
+        else {
+            *count *= s.dim[d];
+            if (keepdim)
+                shape->dim[shape->ndim++] = 1;
+        }
+    return PLEAT_OK;
+}
+
+/* ---- Product: halves are multiplied until one row is left, so a zero needs no exception ---- */
+
+pleat_tensor *pleat_prod(pleat_tensor *x, pleat_dims dims, bool keepdim)
+{
+    entered e;
+    pleat_shape shape;
+    int64_t count;
+    if (!enter("prod", x, &e) || reduced(x, dims, keepdim, &shape, &count) != PLEAT_OK)
+        return leave(e, NULL);
+    if (count == 0)
+        return leave(e, pleat_ones(shape, pleat_dtype_of(x)));
+    /* the reduced dimensions first, as one */
+    const pleat_shape s = pleat_shape_of(x);
+    unsigned mask;
+    pleat_dims_mask(dims, s.ndim, &mask);
+    pleat_dims order = { 0 };
+    for (int pass = 0; pass < 2; pass++)
+        for (int d = 0; d < s.ndim; d++)
+            if ((mask >> d & 1) == (pass == 0))
+                order.dim[order.count++] = d;
+    const int64_t others = pleat_shape_numel(shape);
+    pleat_tensor *y = pleat_reshape(s.ndim ? pleat_permute(x, order) : x, PLEAT_SHAPE(count, others));
+    for (int64_t n = count; n > 1; n = n - n / 2) {
+        const int64_t half = n / 2; /* of an odd number the last row waits */
+        pleat_tensor *product = pleat_mul(pleat_narrow(y, 0, 0, half), pleat_narrow(y, 0, half, half));
+        y = n % 2 ? pleat_cat((pleat_tensor *[]){ product, pleat_narrow(y, 0, n - 1, 1) }, 2, 0) : product;
+    }
+    return leave(e, pleat_reshape(y, shape));
+}
+
+/* ---- Roots that have gradient 0 at 0, as PyTorch's norms and deviations do ---- */
+
+static pleat_tensor *root(pleat_tensor *s, double exponent)
+{
+    if (!s)
+        return NULL;
+    pleat_tensor *zero = pleat_zeros(PLEAT_SHAPE(), pleat_dtype_of(s)),
+                 *one = pleat_ones(PLEAT_SHAPE(), pleat_dtype_of(s));
+    pleat_tensor *at_zero = pleat_eq(s, zero);
+    pleat_tensor *safe = pleat_where(at_zero, one, s);
+    return pleat_where(at_zero, zero, exponent == 0.5 ? pleat_sqrt(safe) : pleat_pow(safe, exponent));
+}
+
+static pleat_tensor *variance(pleat_tensor *x, pleat_dims dims, double correction, bool keepdim)
+{
+    pleat_shape shape;
+    int64_t count;
+    if (reduced(x, dims, keepdim, &shape, &count) != PLEAT_OK)
+        return NULL;
+    if (!isfinite(correction)) {
+        pleat_fail(PLEAT_EINVAL, "the correction must be finite, not %g", correction);
+        return NULL;
+    }
+    const double divisor = (double)count - correction;
+    pleat_tensor *s = pleat_sum_dims(pleat_square(pleat_sub(x, pleat_mean_dims(x, dims, true))), dims, keepdim);
+    return pleat_mul_scalar(s, 1 / (divisor > 0 ? divisor : 0)); /* by too few: 0 * infinity, so NaN, or infinity */
+}
+
+pleat_tensor *pleat_var(pleat_tensor *x, pleat_dims dims, double correction, bool keepdim)
+{
+    entered e;
+    return leave(e, enter("var", x, &e) ? variance(x, dims, correction, keepdim) : NULL);
+}
+
+pleat_tensor *pleat_std(pleat_tensor *x, pleat_dims dims, double correction, bool keepdim)
+{
+    entered e;
+    return leave(e, enter("std", x, &e) ? root(variance(x, dims, correction, keepdim), 0.5) : NULL);
+}
+
+static pleat_tensor *norm(pleat_tensor *x, double p, pleat_dims dims, bool keepdim)
+{
+    if (isnan(p)) {
+        pleat_fail(PLEAT_EINVAL, "p is not a number");
+        return NULL;
+    }
+    if (p == 2)
+        return root(pleat_sum_dims(pleat_square(x), dims, keepdim), 0.5);
+    if (p == 0) {
+        pleat_tensor *zero = pleat_zeros(PLEAT_SHAPE(), pleat_dtype_of(x));
+        return pleat_sum_dims(pleat_cast(pleat_ne(x, zero), pleat_dtype_of(x)), dims, keepdim);
+    }
+    pleat_tensor *a = pleat_abs(x);
+    if (p == 1)
+        return pleat_sum_dims(a, dims, keepdim);
+    if (isinf(p))
+        return p > 0 ? pleat_amax(a, dims, keepdim) : pleat_amin(a, dims, keepdim);
+    return root(pleat_sum_dims(pleat_pow(a, p), dims, keepdim), 1 / p);
+}
+
+pleat_tensor *pleat_norm(pleat_tensor *x, double p, pleat_dims dims, bool keepdim)
+{
+    entered e;
+    return leave(e, enter("norm", x, &e) ? norm(x, p, dims, keepdim) : NULL);
+}
+
+/* log sum exp(x) = m + log sum exp(x - m), m the largest: nothing overflows. m is a constant, so the gradient is that
+ * of the left side; where it is infinite there is nothing to be saved. */
+static pleat_tensor *logsumexp(pleat_tensor *x, pleat_dims dims, bool keepdim)
+{
+    pleat_shape shape, kept;
+    int64_t count;
+    if (reduced(x, dims, keepdim, &shape, &count) != PLEAT_OK || reduced(x, dims, true, &kept, &count) != PLEAT_OK)
+        return NULL;
+    if (count == 0)
+        return pleat_full(shape, -(double)INFINITY, pleat_dtype_of(x));
+    const pleat_dtype dtype = pleat_dtype_of(x);
+    pleat_tensor *m = pleat_detach(pleat_amax(x, dims, true)), *zero = pleat_zeros(PLEAT_SHAPE(), dtype);
+    m = pleat_where(pleat_eq(pleat_abs(m), pleat_full(PLEAT_SHAPE(), (double)INFINITY, dtype)), zero, m);
+    pleat_tensor *s = pleat_sum_dims(pleat_exp(pleat_sub(x, m)), dims, true);
+    return pleat_reshape(pleat_add(pleat_log(s), m), shape);
+}
+
+pleat_tensor *pleat_logsumexp(pleat_tensor *x, pleat_dims dims, bool keepdim)
+{
+    entered e;
+    return leave(e, enter("logsumexp", x, &e) ? logsumexp(x, dims, keepdim) : NULL);
+}
