@@ -1,6 +1,6 @@
 /* The library's differentiable ops. Where nothing else is said they take float32 or float64, any strides, empty and
- * zero-dimensional tensors, and can be differentiated as often as wanted; results are borrowed from the innermost scope,
- * NULL is an error. Binary ops broadcast as NumPy does; dtypes are never promoted, mixing them is an error. */
+ * zero-dimensional tensors, and can be differentiated as often as wanted; results are borrowed from the innermost
+ * scope, NULL is an error. Binary ops broadcast as NumPy does; dtypes are never promoted, mixing them is an error. */
 #ifndef PLEAT_OPS_H
 #define PLEAT_OPS_H
 
@@ -24,7 +24,7 @@ PLEAT_API pleat_tensor *pleat_exp(pleat_tensor *x);
 PLEAT_API pleat_tensor *pleat_log(pleat_tensor *x);
 PLEAT_API pleat_tensor *pleat_sqrt(pleat_tensor *x);
 PLEAT_API pleat_tensor *pleat_pow(pleat_tensor *x, double exponent); /* the gradient at exponent 0 is 0 everywhere */
-/* min(max(x, low), high); gradient 1 where low <= x <= high. -INFINITY and INFINITY are bounds like any. low <= high. */
+/* min(max(x, low), high); gradient 1 where low <= x <= high. Infinities are bounds like any. low <= high. */
 PLEAT_API pleat_tensor *pleat_clamp(pleat_tensor *x, double low, double high);
 PLEAT_API pleat_tensor *pleat_relu(pleat_tensor *x); /* gradient 0 at 0 */
 
@@ -58,7 +58,7 @@ PLEAT_API pleat_tensor *pleat_leaky_relu(pleat_tensor *x, double slope); /* x wh
 /* x where x > 0, else weight x: weight of one element, or (C) for x (N, C, ...). */
 PLEAT_API pleat_tensor *pleat_prelu(pleat_tensor *x, pleat_tensor *weight);
 PLEAT_API pleat_tensor *pleat_elu(pleat_tensor *x, double alpha); /* x where x > 0, else alpha (exp(x) - 1) */
-/* 1.0507 elu(x, 1.6733), the constants to all their digits. Klambauer et al.: Self-normalizing neural networks, 2017. */
+/* 1.0507 elu(x, 1.6733), the constants to all their digits. Klambauer et al.: Self-normalizing networks, 2017. */
 PLEAT_API pleat_tensor *pleat_selu(pleat_tensor *x);
 PLEAT_API pleat_tensor *pleat_sigmoid(pleat_tensor *x); /* 1 / (1 + exp(-x)) */
 PLEAT_API pleat_tensor *pleat_tanh(pleat_tensor *x);
@@ -76,11 +76,11 @@ typedef struct {
 
 /* log(1 + exp(beta x)) / beta; x itself where beta x > threshold. */
 PLEAT_API pleat_tensor *pleat_softplus(pleat_tensor *x, const pleat_softplus_opts *opts);
-PLEAT_API pleat_tensor *pleat_logsigmoid(pleat_tensor *x);                            /* log(sigmoid(x)) */
-PLEAT_API pleat_tensor *pleat_softsign(pleat_tensor *x);                              /* x / (1 + |x|) */
-PLEAT_API pleat_tensor *pleat_hardtanh(pleat_tensor *x, double low, double high);     /* clamp, but gradient 0 at the bounds */
-PLEAT_API pleat_tensor *pleat_hardsigmoid(pleat_tensor *x);                           /* clamp(x + 3, 0, 6) / 6 */
-PLEAT_API pleat_tensor *pleat_hardswish(pleat_tensor *x);                             /* x hardsigmoid(x) */
+PLEAT_API pleat_tensor *pleat_logsigmoid(pleat_tensor *x);                        /* log(sigmoid(x)) */
+PLEAT_API pleat_tensor *pleat_softsign(pleat_tensor *x);                          /* x / (1 + |x|) */
+PLEAT_API pleat_tensor *pleat_hardtanh(pleat_tensor *x, double low, double high); /* clamp, but gradient 0 at bounds */
+PLEAT_API pleat_tensor *pleat_hardsigmoid(pleat_tensor *x);                       /* clamp(x + 3, 0, 6) / 6 */
+PLEAT_API pleat_tensor *pleat_hardswish(pleat_tensor *x);                         /* x hardsigmoid(x) */
 
 /* ---- Conversions and copies ---- */
 
@@ -100,8 +100,8 @@ PLEAT_API pleat_tensor *pleat_narrow(pleat_tensor *x, int dim, int64_t start, in
 /* x[start:stop:step] along dim, step above 0; negative start and stop count from the end, and both are clipped. */
 PLEAT_API pleat_tensor *pleat_slice(pleat_tensor *x, int dim, int64_t start, int64_t stop, int64_t step);
 PLEAT_API pleat_tensor *pleat_select(pleat_tensor *x, int dim, int64_t index); /* the dimension goes */
-PLEAT_API pleat_tensor *pleat_squeeze(pleat_tensor *x, int dim);   /* drops dim where its size is 1 */
-PLEAT_API pleat_tensor *pleat_squeeze_all(pleat_tensor *x);        /* drops every dimension of size 1 */
+PLEAT_API pleat_tensor *pleat_squeeze(pleat_tensor *x, int dim);               /* drops dim where its size is 1 */
+PLEAT_API pleat_tensor *pleat_squeeze_all(pleat_tensor *x);                    /* drops every dimension of size 1 */
 PLEAT_API pleat_tensor *pleat_unsqueeze(pleat_tensor *x, int dim); /* a dimension of size 1 before dim; 0 .. ndim */
 PLEAT_API pleat_tensor *pleat_flatten(pleat_tensor *x, int first, int last);
 PLEAT_API pleat_tensor *pleat_expand(pleat_tensor *x, pleat_shape shape); /* -1 keeps a size; stride 0 where it grows */
@@ -144,7 +144,8 @@ PLEAT_API pleat_tensor *pleat_flip(pleat_tensor *x, pleat_dims dims);
 PLEAT_API pleat_tensor *pleat_roll(pleat_tensor *x, pleat_shape shifts, pleat_dims dims);
 
 /* y[i][j][k] = x[i][index[i][j][k]][k], here for dim = 1. index has as many dimensions as x and, but for dim, is
- * nowhere larger; y has its shape. Every index is in [0, size of dim): an error names the first that is not. torch.gather. */
+ * nowhere larger; y has its shape. Every index is in [0, size of dim): an error names the first that is not.
+ * torch.gather. */
 PLEAT_API pleat_tensor *pleat_gather(pleat_tensor *x, int dim, pleat_tensor *index);
 /* A copy of x with y[i][index[i][j][k]][k] = src[i][j][k] (dim = 1). Where an index occurs twice the later element is
  * the one that stays, and the one that has a gradient. index is nowhere larger than src, and but for dim than x. */
@@ -208,12 +209,12 @@ PLEAT_API pleat_status pleat_max(pleat_tensor *x, int dim, bool keepdim, pleat_t
 PLEAT_API pleat_status pleat_min(pleat_tensor *x, int dim, bool keepdim, pleat_tensor **values, pleat_tensor **indices);
 /* The product, formed by halves; of nothing 1. Zeros have their right gradient. */
 PLEAT_API pleat_tensor *pleat_prod(pleat_tensor *x, pleat_dims dims, bool keepdim);
-/* sum (x - mean)^2 / (n - correction): correction 1 is the unbiased one, PyTorch's default; and its root. n - correction
- * of 0 or less divides by 0. */
+/* sum (x - mean)^2 / (n - correction): correction 1 is the unbiased one, PyTorch's default; and its root. n -
+ * correction of 0 or less divides by 0. */
 PLEAT_API pleat_tensor *pleat_var(pleat_tensor *x, pleat_dims dims, double correction, bool keepdim);
 PLEAT_API pleat_tensor *pleat_std(pleat_tensor *x, pleat_dims dims, double correction, bool keepdim);
-/* (sum |x|^p)^(1/p); p infinite: the largest |x|, -infinite: the smallest, 0: how many are not 0. The gradient where the
- * norm is 0 is 0. */
+/* (sum |x|^p)^(1/p); p infinite: the largest |x|, -infinite: the smallest, 0: how many are not 0. The gradient where
+ * the norm is 0 is 0. */
 PLEAT_API pleat_tensor *pleat_norm(pleat_tensor *x, double p, pleat_dims dims, bool keepdim);
 /* log(sum exp(x)), without overflow; of nothing -infinity. */
 PLEAT_API pleat_tensor *pleat_logsumexp(pleat_tensor *x, pleat_dims dims, bool keepdim);
@@ -232,7 +233,7 @@ PLEAT_API pleat_tensor *pleat_linear(pleat_tensor *x, pleat_tensor *weight, plea
 
 typedef struct {
     pleat_hw kernel;
-    pleat_hw stride;   /* {0, 0}: {1, 1}; for pooling: the kernel */
+    pleat_hw stride; /* {0, 0}: {1, 1}; for pooling: the kernel */
     pleat_hw padding;
     pleat_hw dilation; /* {0, 0}: {1, 1} */
 } pleat_window;
@@ -250,7 +251,7 @@ PLEAT_API pleat_tensor *pleat_fold(pleat_tensor *columns, pleat_hw size, const p
 /* ---- Convolution (cross-correlation, as in PyTorch) ---- */
 
 typedef struct {
-    pleat_hw stride;   /* {0, 0}: {1, 1} */
+    pleat_hw stride; /* {0, 0}: {1, 1} */
     pleat_hw padding;
     pleat_hw dilation; /* {0, 0}: {1, 1} */
     int64_t groups;    /* 0: 1 */
@@ -286,7 +287,8 @@ PLEAT_API pleat_hw pleat_conv2d_output_size(pleat_hw image, pleat_hw kernel, con
 PLEAT_API pleat_hw pleat_conv_transpose2d_output_size(pleat_hw image, pleat_hw kernel,
                                                       const pleat_conv_transpose2d_opts *opts);
 
-/* In one dimension: x (N, C, L) or (C, L), weight (O, C/groups, K), or (C, O/groups, K) for the transpose. The same core. */
+/* In one dimension: x (N, C, L) or (C, L), weight (O, C/groups, K), or (C, O/groups, K) for the transpose. The same
+ * core. */
 typedef struct {
     int64_t stride, padding, dilation, groups; /* stride, dilation, groups 0: 1 */
 } pleat_conv1d_opts;
@@ -300,7 +302,8 @@ PLEAT_API pleat_tensor *pleat_conv_transpose1d(pleat_tensor *x, pleat_tensor *we
 
 /* Locally connected: conv2d with other weights at each place. x (N, C, H, W) or (C, H, W), weight (OH, OW, O, C/groups,
  * KH, KW), bias (O), or (O, OH, OW) where each place has its own, or NULL -> (N, O, OH, OW):
- * y[n, o, p, q] = b + sum over c, i, j of w[p, q, o, c, i, j] x[n, g C/groups + c, p SH + i DH - PH, q SW + j DW - PW]. */
+ * y[n, o, p, q] = b + sum over c, i, j of w[p, q, o, c, i, j] x[n, g C/groups + c, p SH + i DH - PH, q SW + j DW - PW]
+ */
 PLEAT_API pleat_tensor *pleat_local_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                            const pleat_conv2d_opts *opts);
 /* Its transpose: conv_transpose2d with other weights at each place of x. Weight (H, W, C, O/groups, KH, KW), bias (O),
@@ -311,7 +314,7 @@ PLEAT_API pleat_tensor *pleat_local_conv_transpose2d(pleat_tensor *x, pleat_tens
 /* ---- Pooling ---- */
 
 /* The largest element under the window, (N, C, H, W) or (C, H, W). Padding counts as -infinity and is at most half of
- * what the kernel covers; the first of equals wins and gets the gradient; NaN wins over all. stride {0, 0}: the kernel. */
+ * what the kernel covers; the first of equals wins and gets the gradient; NaN wins over all. stride {0, 0}: kernel. */
 PLEAT_API pleat_tensor *pleat_max_pool2d(pleat_tensor *x, const pleat_window *window);
 
 typedef struct {
@@ -358,8 +361,8 @@ PLEAT_API pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, 
                                          pleat_tensor *running_mean, pleat_tensor *running_var, bool training,
                                          const pleat_batch_norm_opts *opts);
 
-/* The same within each image: over its last dimensions, which are `normalized`, weight and bias of that shape; over each
- * of `groups` groups of channels, weight and bias (C); over each channel, weight and bias (C), where the running
+/* The same within each image: over its last dimensions, which are `normalized`, weight and bias of that shape; over
+ * each of `groups` groups of channels, weight and bias (C); over each channel, weight and bias (C), where the running
  * statistics, if there are any, move by the images' average, and serve in their place where training is false. eps 0:
  * 1e-5. Ba, Kiros, Hinton: Layer Normalization, 2016; Wu, He: Group Normalization, ECCV 2018; Ulyanov, Vedaldi,
  * Lempitsky: Instance Normalization, 2016. */

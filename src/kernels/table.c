@@ -1,6 +1,6 @@
 /* One instruction set's table: every family's kernels, gathered. */
-#include "kernels/conv.h"
 #include "kernels/compare.h"
+#include "kernels/conv.h"
 #include "kernels/copy.h"
 #include "kernels/direct.h"
 #include "kernels/elementwise.h"
