@@ -302,8 +302,8 @@ PLEAT_API pleat_tensor *pleat_conv_transpose1d(pleat_tensor *x, pleat_tensor *we
 
 /* Locally connected: conv2d with other weights at each place. x (N, C, H, W) or (C, H, W), weight (OH, OW, O, C/groups,
  * KH, KW), bias (O), or (O, OH, OW) where each place has its own, or NULL -> (N, O, OH, OW):
- * y[n, o, p, q] = b + sum over c, i, j of w[p, q, o, c, i, j] x[n, g C/groups + c, p SH + i DH - PH, q SW + j DW - PW]
- */
+ * y[n, o, p, q] = b + sum over c, i, j of
+ *     w[p, q, o, c, i, j] x[n, g C/groups + c, p SH + i DH - PH, q SW + j DW - PW]. */
 PLEAT_API pleat_tensor *pleat_local_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                            const pleat_conv2d_opts *opts);
 /* Its transpose: conv_transpose2d with other weights at each place of x. Weight (H, W, C, O/groups, KH, KW), bias (O),
