@@ -40,6 +40,7 @@ typedef struct {
     pleat_dtype dtype;
     pleat_hw from, to; /* sizes of the planes of x and y */
     const int64_t *rows, *columns;
+    const int64_t *alike; /* boxes: how many ranges of columns, from each on, have one length and stride, 1 or 2 */
     const void *from_row, *from_column, *to_row, *to_column; /* of dtype */
     const void *x;
     void *y;

@@ -13,81 +13,113 @@
 #define EVEN 0, 2
 #endif
 
+/* Image rows go through a buffer, so that what lies beside them can be read like them. */
+enum { F(BUFFER) = 2048, F(MARGIN) = 2 * LANES };
+
+/* Columns first .. first + n - 1 of a row of the image, `outside` where it has none. */
+INLINE void F(fetch)(REAL *buffer, const REAL *row, int64_t width, int64_t first, int64_t n, REAL outside)
+{
+    int64_t i = 0;
+    for (; i < n && first + i < 0; i++)
+        buffer[i] = outside;
+    const int64_t in = width - first < n ? width - first : n;
+    if (i < in)
+        memcpy(buffer + i, row + first + i, (size_t)(in - i) * sizeof(REAL));
+    for (i = i > in ? i : in; i < n; i++)
+        buffer[i] = outside;
+}
+
+/* LANES elements of the buffer, `stride` apart. */
+INLINE VEC F(strided)(const REAL *x, int64_t stride)
+{
+    if (stride == 1)
+        return F(load)(x);
+    if (stride == 2)
+        return __builtin_shufflevector(F(load)(x), F(load)(x + LANES), EVEN);
+    REAL lane[LANES];
+    for (int64_t l = 0; l < LANES; l++)
+        lane[l] = x[l * stride];
+    return F(load)(lane);
+}
+
 /* One tap of the kernel meets n windows of a row, n counted up to whole vectors: window i has its element at
- * x[i * stride], place + i * stride in the plane, for i from low to high - 1; the others lie in the padding. */
-INLINE void F(meet)(REAL *best, INT *from, const REAL *x, INT place, int64_t low, int64_t high, int64_t n,
-                    int64_t stride)
+ * x[i * stride], place + i * stride in the plane. */
+INLINE void F(meet)(REAL *best, INT *from, const REAL *x, INT place, int64_t n, int64_t stride)
 {
     INT step[LANES];
     for (int64_t l = 0; l < LANES; l++)
         step[l] = (INT)(l * stride);
-    IVEC here;
+    IVEC here, at;
     memcpy(&here, step, sizeof here);
     here += place;
-    for (int64_t i = low - low % LANES; i < n && i < high; i += LANES) {
-        REAL lane[LANES];
-        IVEC at;
-        VEC v;
-        memcpy(&at, from + i, sizeof at);
-        if (stride == 1 && i >= low && i + LANES <= high)
-            v = F(load)(x + i);
-        else if (stride == 2 && i >= low && i + LANES < high) /* not up to high: it loads one element beyond the last */
-            v = __builtin_shufflevector(F(load)(x + 2 * i), F(load)(x + 2 * i + LANES), EVEN);
-        else {
-            const int64_t until = high - i < LANES ? high - i : LANES;
-            for (int64_t l = 0; l < LANES; l++)
-                lane[l] = NOTHING;
-            for (int64_t l = low > i ? low - i : 0; l < until; l++)
-                lane[l] = x[(i + l) * stride];
-            v = F(load)(lane);
-        }
-        const VEC b = F(load)(best + i);
+    for (int64_t i = 0; i < n; i += LANES) {
+        const VEC v = F(strided)(x + i * stride, stride), b = F(load)(best + i);
         const IVEC wins = (v > b) | (v != v);
+        memcpy(&at, from + i, sizeof at);
         F(store)(best + i, PICK(wins, v, b));
         at = (wins & (here + (INT)(i * stride))) | (~wins & at);
         memcpy(from + i, &at, sizeof at);
     }
 }
 
-/* Windows of one row go through in pieces that stay in cache: all taps meet a piece before the next one. Each window
- * starts with minus infinity at the first place that it has in the image, -1 where it has none. */
-static void F(max_row)(const pleat_max_pool_work *w, const REAL *plane, int64_t row, REAL *y, int64_t *index)
+/* How many windows of a row go through at once: all taps meet a piece before the next one. 0: not even a vector of them
+ * fits the buffer. */
+static int64_t F(piece)(int64_t kernel, int64_t stride, int64_t dilation)
 {
-    enum { PIECE = 256 };
-    const int64_t width = w->image.w, stride = w->stride.w, top = row * w->stride.h - w->padding.h;
+    const int64_t room = F(BUFFER) - F(MARGIN) * stride;
+    if (dilation > room / kernel || stride > F(BUFFER) / F(MARGIN))
+        return 0;
+    const int64_t windows = (room - dilation * (kernel - 1)) / stride;
+    return windows < LANES ? 0 : windows < 256 ? windows - windows % LANES : 256;
+}
+
+/* The first place of each of n windows in the image, from which it starts with minus infinity; -1 where it has none. */
+INLINE void F(start)(const pleat_max_pool_work *w, int64_t first_row, int64_t column, int64_t n, REAL *best, INT *from)
+{
+    const int64_t width = w->image.w, stride = w->stride.w;
+    for (int64_t i = 0; i < n; i++) {
+        best[i] = NOTHING;
+        from[i] = first_row < w->image.h ? (INT)(first_row * width + column + i * stride) : -1;
+    }
+    for (int64_t i = 0; column < 0 && i < n; i++, column += stride) {
+        const int64_t in = column + (-column + w->dilation.w - 1) / w->dilation.w * w->dilation.w;
+        from[i] = first_row < w->image.h && in < width ? (INT)(first_row * width + in) : -1;
+    }
+}
+
+static void F(max_row)(const pleat_max_pool_work *w, int64_t fits, const REAL *plane, int64_t row, REAL *y,
+                       int64_t *index)
+{
+    const int64_t width = w->image.w, stride = w->stride.w, dilation = w->dilation.w;
+    const int64_t top = row * w->stride.h - w->padding.h;
     const int64_t skip = top < 0 ? (-top + w->dilation.h - 1) / w->dilation.h : 0,
                   first_row = top + skip * w->dilation.h;
-    for (int64_t begin = 0; begin < w->windows.w; begin += PIECE) {
-        REAL best[PIECE];
-        INT from[PIECE];
-        const int64_t n = w->windows.w - begin < PIECE ? w->windows.w - begin : PIECE;
-        for (int64_t i = 0; i < PIECE; i++)
-            best[i] = NOTHING;
-        const int64_t start = begin * stride - w->padding.w;
-        for (int64_t i = 0; i < n; i++)
-            from[i] = first_row < w->image.h ? (INT)(first_row * width + start + i * stride) : -1;
-        for (int64_t i = 0, column = start; column < 0 && i < n; i++, column += stride) {
-            const int64_t in = column + (-column + w->dilation.w - 1) / w->dilation.w * w->dilation.w;
-            from[i] = first_row < w->image.h && in < width ? (INT)(first_row * width + in) : -1;
-        }
-        for (int64_t ky = skip; ky < w->kernel.h; ky++) {
-            const int64_t iy = top + ky * w->dilation.h;
-            if (iy >= w->image.h)
-                break;
+    const int64_t piece = fits ? fits : 1;
+    for (int64_t begin = 0; begin < w->windows.w; begin += piece) {
+        REAL best[256], buffer[F(BUFFER)];
+        INT from[256];
+        const int64_t n = w->windows.w - begin < piece ? w->windows.w - begin : piece;
+        const int64_t whole = fits ? (n + LANES - 1) / LANES * LANES : 1, column = begin * stride - w->padding.w;
+        F(start)(w, first_row, column, whole, best, from);
+        for (int64_t ky = skip; ky < w->kernel.h && top + ky * w->dilation.h < w->image.h; ky++) {
+            const int64_t first = (top + ky * w->dilation.h) * width;
+            if (fits)
+                F(fetch)
+            (buffer, plane + first, width, column, (whole + LANES) * stride + dilation * (w->kernel.w - 1), NOTHING);
             for (int64_t kx = 0; kx < w->kernel.w; kx++) {
-                /* window i of the piece reads column first + i * stride: those that are in the image */
-                const int64_t first = begin * stride - w->padding.w + kx * w->dilation.w;
-                const int64_t low = first < 0 ? (-first + stride - 1) / stride : 0;
-                int64_t high = first < width ? (width - 1 - first) / stride + 1 : 0;
-                high = high < n ? high : n;
-                const int64_t place = iy * width + first;
-                const REAL *x = plane + place;
-                if (stride == 1)
-                    F(meet)(best, from, x, (INT)place, low, high, n, 1);
-                else if (stride == 2)
-                    F(meet)(best, from, x, (INT)place, low, high, n, 2);
-                else
-                    F(meet)(best, from, x, (INT)place, low, high, n, stride);
+                const int64_t at = column + kx * dilation;
+                const REAL *x = buffer + kx * dilation;
+                if (fits && stride == 1)
+                    F(meet)(best, from, x, (INT)(first + at), n, 1);
+                else if (fits && stride == 2)
+                    F(meet)(best, from, x, (INT)(first + at), n, 2);
+                else if (fits)
+                    F(meet)(best, from, x, (INT)(first + at), n, stride);
+                else if (at >= 0 && at < width &&
+                         (plane[first + at] > *best || plane[first + at] != plane[first + at])) {
+                    *best = plane[first + at];
+                    *from = (INT)(first + at);
+                }
             }
         }
         for (int64_t i = 0; i < n; i++) {
@@ -134,15 +166,22 @@ static void F(max)(const pleat_max_pool_work *w, int64_t begin, int64_t end)
     const bool simple = w->kernel.h == 2 && w->kernel.w == 2 && w->stride.h == 2 && w->stride.w == 2 &&
                         w->padding.h == 0 && w->padding.w == 0 && w->dilation.h == 1 && w->dilation.w == 1 &&
                         2 * w->windows.h <= w->image.h && 2 * w->windows.w <= w->image.w; /* not so in ceil_mode */
+    const int64_t fits = F(piece)(w->kernel.w, w->stride.w, w->dilation.w);
+    int64_t row = begin % w->windows.h;
+    const REAL *plane = (const REAL *)w->x + begin / w->windows.h * w->image.h * w->image.w;
     for (int64_t i = begin; i < end; i++) {
-        const int64_t row = i % w->windows.h;
-        const REAL *plane = (const REAL *)w->x + i / w->windows.h * w->image.h * w->image.w;
         REAL *y = (REAL *)w->y + i * w->windows.w;
         int64_t *index = w->index + i * w->windows.w;
-        if (simple)
-            F(max_row_2x2)
-        (plane + 2 * row * w->image.w, w->image.w, w->windows.w, (INT)(2 * row * w->image.w), y, index);
-        else F(max_row)(w, plane, row, y, index);
+        if (simple) {
+            const int64_t first = 2 * row * w->image.w;
+            F(max_row_2x2)(plane + first, w->image.w, w->windows.w, (INT)first, y, index);
+        } else {
+            F(max_row)(w, fits, plane, row, y, index);
+        }
+        if (++row == w->windows.h) {
+            row = 0;
+            plane += w->image.h * w->image.w;
+        }
     }
 }
 
@@ -180,27 +219,48 @@ static int64_t F(scatter)(const pleat_pool_index_work *w, int64_t begin, int64_t
     return bad;
 }
 
-/* The sum of a[i] b[i]; long ones by vectors. */
-static inline REAL F(dot)(const REAL *a, const REAL *b, int64_t n)
+INLINE REAL F(add_up)(const REAL *x, int64_t n)
 {
-    REAL sum = 0;
+    REAL lane[LANES], sum = 0;
     int64_t i = 0;
-    if (n >= 2 * LANES) {
+    if (n >= 4 * LANES) {
         VEC s[2] = { 0 };
         for (; i + 2 * LANES <= n; i += 2 * LANES) {
-            s[0] += F(load)(a + i) * F(load)(b + i);
-            s[1] += F(load)(a + i + LANES) * F(load)(b + i + LANES);
+            s[0] += F(load)(x + i);
+            s[1] += F(load)(x + i + LANES);
         }
-        REAL lane[LANES];
         F(store)(lane, s[0] + s[1]);
         for (int64_t l = 0; l < LANES; l++)
             sum += lane[l];
     }
     for (; i < n; i++)
-        sum += a[i] * b[i];
+        sum += x[i];
     return sum;
 }
 
+/* Sums of the ranges of columns c to end - 1; down[0] is column `first`. */
+static void F(ranges)(const pleat_box_work *w, const REAL *down, int64_t first, int64_t c, int64_t end, REAL *y)
+{
+    while (c < end) {
+        const int64_t *columns = w->columns + 2 * c, length = columns[1] - columns[0];
+        const int64_t alike = w->alike[c] < end - c ? w->alike[c] : end - c,
+                      stride = alike > 1 ? columns[2] - columns[0] : 0;
+        const REAL *x = down + columns[0] - first;
+        for (int64_t i = 0; alike > 1 && i < alike; i += LANES) {
+            VEC sum = { 0 };
+            for (int64_t k = 0; k < length; k++)
+                sum += stride == 1 ? F(load)(x + i + k) : F(strided)(x + 2 * i + k, 2);
+            const int64_t count = alike - i < LANES ? alike - i : LANES;
+            memcpy(y + c + i, &sum, (size_t)count * sizeof(REAL));
+        }
+        if (alike == 1)
+            y[c] = F(add_up)(x, length);
+        c += alike;
+    }
+}
+
+/* First down the columns, a whole row at once, then along the row. Pieces of the result take as many of its columns as
+ * read no more of a row than the buffer holds; a range longer than that comes in several parts. */
 static void F(boxes)(const pleat_box_work *w, int64_t begin, int64_t end)
 {
     const REAL *from_row = w->from_row, *from_column = w->from_column, *to_row = w->to_row, *to_column = w->to_column;
@@ -208,15 +268,33 @@ static void F(boxes)(const pleat_box_work *w, int64_t begin, int64_t end)
         const int64_t row = k % w->to.h;
         const REAL *plane = (const REAL *)w->x + k / w->to.h * w->from.h * w->from.w;
         REAL *y = (REAL *)w->y + k * w->to.w;
-        for (int64_t c = 0; c < w->to.w; c++)
-            y[c] = 0;
-        for (int64_t i = w->rows[2 * row]; i < w->rows[2 * row + 1]; i++)
-            for (int64_t c = 0; c < w->to.w; c++) {
-                const int64_t first = w->columns[2 * c], n = w->columns[2 * c + 1] - first;
-                y[c] += from_row[i] * F(dot)(plane + i * w->from.w + first, from_column + first, n);
+        for (int64_t c = 0, next; c < w->to.w; c = next) {
+            REAL down[F(BUFFER) + F(MARGIN)], sum = 0;
+            int64_t last;
+            const int64_t first = w->columns[2 * c];
+            next = w->columns[2 * w->to.w - 1] - first <= F(BUFFER) ? w->to.w : c + 1;
+            while (next < w->to.w && w->columns[2 * next + 1] - first <= F(BUFFER))
+                next++;
+            last = w->columns[2 * next - 1];
+            for (int64_t part = first; part < last || part == first; part += F(BUFFER)) {
+                const int64_t n = last - part < F(BUFFER) ? last - part : F(BUFFER);
+                for (int64_t j = 0; j < n + F(MARGIN); j++)
+                    down[j] = 0;
+                for (int64_t i = w->rows[2 * row]; i < w->rows[2 * row + 1]; i++) {
+                    const REAL *x = plane + i * w->from.w + part, f = from_row[i];
+                    for (int64_t j = 0; j < n; j++)
+                        down[j] += f * x[j];
+                }
+                for (int64_t j = 0; j < n; j++)
+                    down[j] *= from_column[part + j];
+                if (next > c + 1)
+                    F(ranges)(w, down, first, c, next, y);
+                else
+                    y[c] = sum += F(add_up)(down, n);
             }
-        for (int64_t c = 0; c < w->to.w; c++)
-            y[c] *= to_row[row] * to_column[c];
+            for (int64_t j = c; j < next; j++)
+                y[j] *= to_row[row] * to_column[j];
+        }
     }
 }
 

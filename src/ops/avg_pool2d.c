@@ -68,6 +68,18 @@ static void inverse(const int64_t *bounds, int64_t out, int64_t in, int64_t *inv
     }
 }
 
+/* How many of n ranges, from each on, have one length and are 1, or all 2, apart. */
+static void count_alike(const int64_t *bounds, int64_t n, int64_t *alike)
+{
+    for (int64_t c = n - 1; c >= 0; c--) {
+        const int64_t *b = bounds + 2 * c;
+        const int64_t stride = c + 1 < n ? b[2] - b[0] : 0;
+        alike[c] = 1;
+        if ((stride == 1 || stride == 2) && b[3] - b[2] == b[1] - b[0])
+            alike[c] = alike[c + 1] == 1 || b[4] - b[2] == stride ? alike[c + 1] + 1 : 2;
+    }
+}
+
 static void put(void *to, pleat_dtype dtype, int64_t i, double value)
 {
     if (dtype == PLEAT_F32)
@@ -93,11 +105,11 @@ static pleat_status run(const avg_params *p, pleat_hw image, const pleat_tensor 
     const int64_t rows = windows.h > image.h ? windows.h : image.h, columns = windows.w > image.w ? windows.w : image.w;
     /* bounds and factors of windows, bounds and factors of pixels, for rows and for columns */
     const size_t most = (size_t)(rows + columns);
-    int64_t *bounds = pleat_alloc(most * (4 * sizeof(int64_t) + 3 * sizeof(double)));
+    int64_t *bounds = pleat_alloc(most * (5 * sizeof(int64_t) + 3 * sizeof(double)));
     if (!bounds)
         return PLEAT_ENOMEM;
-    int64_t *inverted = bounds + 2 * most;
-    double *divisor = (double *)(void *)(inverted + 2 * most), *factor = divisor + most, *one = factor + most;
+    int64_t *inverted = bounds + 2 * most, *alike = inverted + 2 * most;
+    double *divisor = (double *)(void *)(alike + most), *factor = divisor + most, *one = factor + most;
     ranges(p, image.h, windows.h, w.kernel.h, w.stride.h, w.padding.h, bounds, divisor);
     ranges(p, image.w, windows.w, w.kernel.w, w.stride.w, w.padding.w, bounds + 2 * rows, divisor + rows);
     inverse(bounds, windows.h, image.h, inverted);
@@ -111,11 +123,13 @@ static pleat_status run(const avg_params *p, pleat_hw image, const pleat_tensor 
         put(column_factor, dtype, o, 1 / divisor[rows + o]);
 
     const int64_t *used = adjoint ? inverted : bounds;
+    count_alike(used + 2 * rows, adjoint ? image.w : windows.w, alike);
     pleat_box_work work = { .dtype = dtype,
                             .from = adjoint ? windows : image,
                             .to = adjoint ? image : windows,
                             .rows = used,
                             .columns = used + 2 * rows,
+                            .alike = alike,
                             .from_row = adjoint ? factor : one,
                             .from_column = adjoint ? column_factor : one,
                             .to_row = adjoint ? one : factor,
