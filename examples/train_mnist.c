@@ -90,22 +90,19 @@ static settings read_arguments(int count, char **argument)
     return s;
 }
 
-/* Convolution, batch normalisation, relu: the image keeps its size, the channels change. */
-static pleat_module *block(int64_t in, int64_t out)
-{
-    pleat_module *conv = pleat_nn_conv2d(in, out, (pleat_hw){ 3, 3 }, &(pleat_conv2d_opts){ .padding = { 1, 1 } });
-    return pleat_sequential(conv, pleat_nn_batch_norm2d(out), pleat_nn_relu());
-}
-
+/* Two convolutions with batch normalisation and relu, each followed by pooling that halves the image; a linear layer
+ * that reads the digit from what is left. */
 static pleat_module *make_network(void)
 {
+    const pleat_hw kernel = { 5, 5 };
+    const pleat_conv2d_opts same_size = { .padding = { 2, 2 } };
     const pleat_window halve = { .kernel = { 2, 2 } };
-    pleat_module *first = block(1, 16);   /* (N, 16, 28, 28) */
-    pleat_module *second = block(16, 32); /* (N, 32, 14, 14) */
-    pleat_module *third = block(32, 32);  /* (N, 32, 14, 14) */
-    pleat_module *last = pleat_nn_linear(32 * 7 * 7, 10);
-    return pleat_sequential(first, pleat_nn_max_pool2d(&halve), second, third, pleat_nn_max_pool2d(&halve),
-                            pleat_nn_flatten(), pleat_nn_dropout(0.25), last);
+    return pleat_sequential(pleat_nn_conv2d(1, 16, kernel, &same_size), /* (N, 16, 28, 28) */
+                            pleat_nn_batch_norm2d(16), pleat_nn_relu(),
+                            pleat_nn_max_pool2d(&halve),                 /* (N, 16, 14, 14) */
+                            pleat_nn_conv2d(16, 32, kernel, &same_size), /* (N, 32, 14, 14) */
+                            pleat_nn_batch_norm2d(32), pleat_nn_relu(), pleat_nn_max_pool2d(&halve), /* (N, 32, 7, 7) */
+                            pleat_nn_flatten(), pleat_nn_linear(32 * 7 * 7, 10));
 }
 
 typedef struct {
