@@ -90,12 +90,12 @@ static void FN(pack_taps)(const pleat_operand *o, int64_t first, int64_t lanes, 
                 FN(patch_run)(p, base[t], row[t], column[t], n, y, x, run, rows + t * RUN);
             for (int64_t step = 0; step < run; step += VL) {
                 V block[VL];
-#pragma GCC unroll 16
+                PLEAT_UNROLL(16)
                 for (int t = 0; t < VL; t++)
                     block[t] = FN(load)(rows + t * RUN + step);
                 FN(transpose)(block);
                 T *to = (T *)panel + (done + step) * width + l;
-#pragma GCC unroll 16
+                PLEAT_UNROLL(16)
                 for (int s = 0; s < VL; s++)
                     if (step + s < run)
                         FN(store)(to + s * width, block[s]);

@@ -39,33 +39,37 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t
                             int64_t width, T *out, bool add)
 {
     V sum[16][2];
-#pragma GCC unroll 16
-    for (int i = 0; i < count; i++)
-#pragma GCC unroll 2
+    PLEAT_UNROLL(16)
+    for (int i = 0; i < count; i++) {
+        PLEAT_UNROLL(2)
         for (int v = 0; v < vectors; v++)
             sum[i][v] = (V){ 0 };
-#pragma GCC unroll 1
+    }
+    PLEAT_UNROLL(1)
     for (int64_t k = 0; k < depth; k++, weights += width) {
         const T *at = x + offset[k];
         const V w0 = FN(load)(weights), w1 = vectors > 1 ? FN(load)(weights + VL) : w0;
-#pragma GCC unroll 16
+        PLEAT_UNROLL(16)
         for (int i = 0; i < count; i++) {
             sum[i][0] += at[i] * w0;
             if (vectors > 1)
                 sum[i][1] += at[i] * w1;
         }
     }
-    if (add)
-#pragma GCC unroll 16
-        for (int i = 0; i < count; i++)
-#pragma GCC unroll 2
+    if (add) {
+        PLEAT_UNROLL(16)
+        for (int i = 0; i < count; i++) {
+            PLEAT_UNROLL(2)
             for (int v = 0; v < vectors; v++)
                 sum[i][v] += FN(load)(out + (i * vectors + v) * VL);
-#pragma GCC unroll 16
-    for (int i = 0; i < count; i++)
-#pragma GCC unroll 2
+        }
+    }
+    PLEAT_UNROLL(16)
+    for (int i = 0; i < count; i++) {
+        PLEAT_UNROLL(2)
         for (int v = 0; v < vectors; v++)
             FN(store)(out + (i * vectors + v) * VL, sum[i][v]);
+    }
 }
 
 #define STRIP(count, vectors)                                                                                          \
@@ -157,11 +161,11 @@ static void FN(put_pixels)(const pleat_direct_work *w, const T *from, int64_t wi
         i = i + VL <= count ? i : count - VL; /* the last block overlaps the one before */
         for (int64_t l = 0; l < lanes; l += VL) {
             V block[VL];
-#pragma GCC unroll 16
+            PLEAT_UNROLL(16)
             for (int64_t n = 0; n < VL; n++)
                 block[n] = FN(load)(from + (i + n) * width + l);
             FN(transpose)(block);
-#pragma GCC unroll 16
+            PLEAT_UNROLL(16)
             for (int64_t n = 0; n < VL; n++)
                 if (l + n < lanes)
                     FN(store)(to + (l + n) * row + i, bias ? block[n] + bias[l + n] : block[n]);
@@ -214,28 +218,31 @@ PLEAT_INLINE void FN(slots)(int rows, int slots, int64_t depth, const int64_t *o
                             const T *weights, T *out, int64_t out_row)
 {
     V sum[6][8];
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 8
+    PLEAT_UNROLL(6)
+    for (int i = 0; i < rows; i++) {
+        PLEAT_UNROLL(8)
         for (int s = 0; s < slots; s++)
             sum[i][s] = (V){ 0 };
-#pragma GCC unroll 1
+    }
+    PLEAT_UNROLL(1)
     for (int64_t k = 0; k < depth; k++, weights += rows) {
         V at[8];
-#pragma GCC unroll 8
+        PLEAT_UNROLL(8)
         for (int s = 0; s < slots; s++)
             at[s] = FN(load)(x[s] + offset[k]);
-#pragma GCC unroll 6
-        for (int i = 0; i < rows; i++)
-#pragma GCC unroll 8
+        PLEAT_UNROLL(6)
+        for (int i = 0; i < rows; i++) {
+            PLEAT_UNROLL(8)
             for (int s = 0; s < slots; s++)
                 sum[i][s] += weights[i] * at[s];
+        }
     }
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 8
+    PLEAT_UNROLL(6)
+    for (int i = 0; i < rows; i++) {
+        PLEAT_UNROLL(8)
         for (int s = 0; s < slots; s++)
             FN(store)(out + i * out_row + s * VL, sum[i][s]);
+    }
 }
 
 static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
@@ -290,31 +297,32 @@ PLEAT_INLINE void FN(walk)(int taps, int vectors, const T *const *places, int64_
 {
     const T *x[10];
     V sum[10][2];
-#pragma GCC unroll 10
+    PLEAT_UNROLL(10)
     for (int t = 0; t < taps; t++) {
         x[t] = places[t];
         sum[t][0] = sum[t][1] = (V){ 0 };
     }
     for (int64_t v = 0; v < lines; v++) {
-#pragma GCC unroll 1
+        PLEAT_UNROLL(1)
         for (int64_t u = 0; u < line; u++, turned += width) {
             const V y0 = FN(load)(turned), y1 = vectors > 1 ? FN(load)(turned + VL) : y0;
-#pragma GCC unroll 10
+            PLEAT_UNROLL(10)
             for (int t = 0; t < taps; t++) {
                 sum[t][0] += x[t][u] * y0;
                 if (vectors > 1)
                     sum[t][1] += x[t][u] * y1;
             }
         }
-#pragma GCC unroll 10
+        PLEAT_UNROLL(10)
         for (int t = 0; t < taps; t++)
             x[t] += step;
     }
-#pragma GCC unroll 10
-    for (int t = 0; t < taps; t++)
-#pragma GCC unroll 2
+    PLEAT_UNROLL(10)
+    for (int t = 0; t < taps; t++) {
+        PLEAT_UNROLL(2)
         for (int i = 0; i < vectors; i++)
             FN(store)(out + t * width + i * VL, FN(load)(out + t * width + i * VL) + sum[t][i]);
+    }
 }
 
 #define WALK(taps, vectors)                                                                                            \
@@ -361,11 +369,11 @@ static void FN(get_pixels)(const T *from, int64_t row, int64_t lanes, int64_t wi
     for (; i + VL <= count; i += VL)
         for (int64_t l = 0; l < width; l += VL) {
             V block[VL];
-#pragma GCC unroll 16
+            PLEAT_UNROLL(16)
             for (int64_t n = 0; n < VL; n++)
                 block[n] = l + n < lanes ? FN(load)(from + (l + n) * row + i) : (V){ 0 };
             FN(transpose)(block);
-#pragma GCC unroll 16
+            PLEAT_UNROLL(16)
             for (int64_t n = 0; n < VL; n++)
                 FN(store)(to + (i + n) * width + l, block[n]);
         }
@@ -414,31 +422,32 @@ PLEAT_INLINE void FN(dots)(int rows, int taps, const T *const *places, int64_t l
 {
     const T *x[8];
     V sum[6][8];
-#pragma GCC unroll 8
+    PLEAT_UNROLL(8)
     for (int t = 0; t < taps; t++)
         x[t] = places[t];
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 8
+    PLEAT_UNROLL(6)
+    for (int i = 0; i < rows; i++) {
+        PLEAT_UNROLL(8)
         for (int t = 0; t < taps; t++)
             sum[i][t] = (V){ 0 };
+    }
     for (int64_t v = 0; v < lines; v++) {
-#pragma GCC unroll 1
+        PLEAT_UNROLL(1)
         for (int64_t u = 0; u < vectors; u++, gradient += VL) {
             const int64_t from = u + 1 < vectors ? u * VL : last;
             V at[8];
-#pragma GCC unroll 8
+            PLEAT_UNROLL(8)
             for (int t = 0; t < taps; t++)
                 at[t] = FN(load)(x[t] + from);
-#pragma GCC unroll 6
+            PLEAT_UNROLL(6)
             for (int i = 0; i < rows; i++) {
                 const V g = FN(load)(gradient + i * gradient_row);
-#pragma GCC unroll 8
+                PLEAT_UNROLL(8)
                 for (int t = 0; t < taps; t++)
                     sum[i][t] += at[t] * g;
             }
         }
-#pragma GCC unroll 8
+        PLEAT_UNROLL(8)
         for (int t = 0; t < taps; t++)
             x[t] += step;
     }

@@ -7,37 +7,40 @@ static void FN(tile)(int64_t depth, const T *a, const T *b, T *c, int64_t c_row,
                      const T *col_bias)
 {
     V sum[MR][2];
-#pragma GCC unroll 16
+    PLEAT_UNROLL(16)
     for (int i = 0; i < MR; i++)
         sum[i][0] = sum[i][1] = (V){ 0 };
-#pragma GCC unroll 1
+    PLEAT_UNROLL(1)
     for (int64_t k = 0; k < depth; k++, a += MR, b += NR) {
         const V b0 = FN(load)(b), b1 = FN(load)(b + VL);
-#pragma GCC unroll 16
+        PLEAT_UNROLL(16)
         for (int i = 0; i < MR; i++) {
             sum[i][0] += a[i] * b0;
             sum[i][1] += a[i] * b1;
         }
     }
-    if (row_bias)
-#pragma GCC unroll 16
+    if (row_bias) {
+        PLEAT_UNROLL(16)
         for (int i = 0; i < MR; i++) {
             sum[i][0] += row_bias[i];
             sum[i][1] += row_bias[i];
         }
-    if (col_bias)
-#pragma GCC unroll 16
+    }
+    if (col_bias) {
+        PLEAT_UNROLL(16)
         for (int i = 0; i < MR; i++) {
             sum[i][0] += FN(load)(col_bias);
             sum[i][1] += FN(load)(col_bias + VL);
         }
-    if (add)
-#pragma GCC unroll 16
+    }
+    if (add) {
+        PLEAT_UNROLL(16)
         for (int i = 0; i < MR; i++) {
             sum[i][0] += FN(load)(c + i * c_row);
             sum[i][1] += FN(load)(c + i * c_row + VL);
         }
-#pragma GCC unroll 16
+    }
+    PLEAT_UNROLL(16)
     for (int i = 0; i < MR; i++) {
         FN(store)(c + i * c_row, sum[i][0]);
         FN(store)(c + i * c_row + VL, sum[i][1]);
@@ -168,11 +171,11 @@ static void FN(pack_turned)(const T *from, int64_t lane, int64_t lanes, int64_t 
     for (; k + VL <= depth; k += VL)
         for (int64_t l = (width - 1) / VL * VL; l >= 0; l -= VL) {
             V block[VL];
-#pragma GCC unroll 16
+            PLEAT_UNROLL(16)
             for (int i = 0; i < VL; i++)
                 block[i] = l + i < lanes ? FN(load)(from + (l + i) * lane + k) : (V){ 0 };
             FN(transpose)(block);
-#pragma GCC unroll 16
+            PLEAT_UNROLL(16)
             for (int i = 0; i < VL; i++)
                 FN(store)(panel + (k + i) * width + l, block[i]);
         }
@@ -221,7 +224,7 @@ PLEAT_INLINE void FN(direct_columns)(const pleat_gemm_work *w, const T *a, const
 {
     for (int64_t k = 0; k < w->k; k++, a += w->a_col, b += w->b_row) {
         const V b0 = FN(load)(b), b1 = vectors > 1 ? FN(load)(b + VL) : b0;
-#pragma GCC unroll 4
+        PLEAT_UNROLL(4)
         for (int i = 0; i < rows; i++) {
             sum[i][0] += a[i * w->a_row] * b0;
             if (vectors > 1)
@@ -240,13 +243,13 @@ PLEAT_INLINE void FN(direct_dots)(const pleat_gemm_work *w, const T *a, const T 
     int64_t k = 0;
     for (; k + VL <= w->k; k += VL) {
         V b_k[4];
-#pragma GCC unroll 4
+        PLEAT_UNROLL(4)
         for (int j = 0; j < columns; j++)
             b_k[j] = FN(load)(b + j * w->b_col + k);
-#pragma GCC unroll 4
+        PLEAT_UNROLL(4)
         for (int i = 0; i < rows; i++) {
             const V a_k = FN(load)(a + i * w->a_row + k);
-#pragma GCC unroll 4
+            PLEAT_UNROLL(4)
             for (int j = 0; j < columns; j++)
                 sum[i][j] += a_k * b_k[j];
         }

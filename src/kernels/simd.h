@@ -24,6 +24,15 @@ typedef float pleat_v32_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES),
 typedef double pleat_v64 __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
 typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES), aligned(8), may_alias));
 
+/* Loops over registers must be unrolled, or the registers become memory. Sanitizers watch every step of an unrolled
+ * loop, and a file then compiles for minutes: there it is memory. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define PLEAT_UNROLL(n)
+#else
+#define PLEAT_UNROLL_(text) _Pragma(#text)
+#define PLEAT_UNROLL(n) PLEAT_UNROLL_(GCC unroll n)
+#endif
+
 #define PLEAT_INLINE static inline __attribute__((always_inline, unused))
 
 /* The elements of a and b in turn, from the front (LOW) or the back half (HIGH). */
@@ -111,14 +120,14 @@ PLEAT_INLINE T FN(total)(V v)
 PLEAT_INLINE void FN(transpose)(V r[VL])
 {
     V t[VL];
-#pragma GCC unroll 4
+    PLEAT_UNROLL(4)
     for (int pass = 1; pass < VL; pass *= 2) {
-#pragma GCC unroll 16
+        PLEAT_UNROLL(16)
         for (int i = 0; i < VL / 2; i++) {
             t[2 * i] = PLEAT_LOW(r[i], r[i + VL / 2]);
             t[2 * i + 1] = PLEAT_HIGH(r[i], r[i + VL / 2]);
         }
-#pragma GCC unroll 16
+        PLEAT_UNROLL(16)
         for (int i = 0; i < VL; i++)
             r[i] = t[i];
     }
