@@ -411,6 +411,36 @@ PLEAT_API pleat_tensor *pleat_cross_entropy_with(pleat_tensor *x, pleat_tensor *
 /* The same of x that is log_softmax's result already; no label_smoothing. */
 PLEAT_API pleat_tensor *pleat_nll_loss(pleat_tensor *x, pleat_tensor *target, const pleat_cross_entropy_opts *opts);
 
+typedef struct {
+    pleat_tensor *weight; /* of each element, broadcast, or NULL. The mean divides by the number of elements all the same */
+    pleat_loss_reduction reduction;
+} pleat_loss_opts;
+
+/* Losses of x against a target of its shape and dtype, d = x - target; opts NULL: the mean. Differentiable by both. */
+PLEAT_API pleat_tensor *pleat_mse_loss(pleat_tensor *x, pleat_tensor *target, const pleat_loss_opts *opts); /* d^2 */
+PLEAT_API pleat_tensor *pleat_l1_loss(pleat_tensor *x, pleat_tensor *target, const pleat_loss_opts *opts);  /* |d| */
+/* d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2); smooth_l1 is it over beta, l1 where beta is 0. */
+PLEAT_API pleat_tensor *pleat_huber_loss(pleat_tensor *x, pleat_tensor *target, double delta, const pleat_loss_opts *opts);
+PLEAT_API pleat_tensor *pleat_smooth_l1_loss(pleat_tensor *x, pleat_tensor *target, double beta,
+                                             const pleat_loss_opts *opts);
+/* -target log(x) - (1 - target) log(1 - x), x from 0 to 1; logarithms are at least -100. */
+PLEAT_API pleat_tensor *pleat_binary_cross_entropy(pleat_tensor *x, pleat_tensor *target, const pleat_loss_opts *opts);
+/* The same of sigmoid(x), without overflow; pos_weight, broadcast, or NULL, multiplies target log(sigmoid(x)). */
+PLEAT_API pleat_tensor *pleat_binary_cross_entropy_with_logits(pleat_tensor *x, pleat_tensor *target,
+                                                               pleat_tensor *pos_weight, const pleat_loss_opts *opts);
+/* target (log(target) - x), x being logarithms; with log_target the target too: exp(target) (target - x). */
+PLEAT_API pleat_tensor *pleat_kl_div(pleat_tensor *x, pleat_tensor *target, bool log_target, const pleat_loss_opts *opts);
+
+typedef struct {
+    bool rates; /* x is the rates themselves, not their logarithms: x - target log(x + eps) */
+    bool full;  /* with Stirling's approximation of log(target!) where target > 1 */
+    double eps; /* 0: 1e-8 */
+} pleat_poisson_nll_opts;
+
+/* exp(x) - target x. poisson NULL: as it stands. */
+PLEAT_API pleat_tensor *pleat_poisson_nll_loss(pleat_tensor *x, pleat_tensor *target,
+                                               const pleat_poisson_nll_opts *poisson, const pleat_loss_opts *opts);
+
 /* ---- Random ---- */
 
 /* Each element dropped with probability p, the others scaled by 1 / (1 - p). One draw of the thread's sequence. p = 0

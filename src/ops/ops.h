@@ -83,6 +83,7 @@ extern const pleat_op pleat_op_softmax;
 extern const pleat_op pleat_op_log_softmax;
 extern const pleat_op pleat_op_cross_entropy;
 extern const pleat_op pleat_op_nll_loss;
+extern const pleat_op pleat_op_binary_cross_entropy;
 extern const pleat_op pleat_op_dropout;
 extern const pleat_op pleat_op_cat;
 extern const pleat_op pleat_op_pad;

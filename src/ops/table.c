@@ -82,6 +82,7 @@ static const pleat_op *const table[] = {
     &pleat_op_log_softmax,
     &pleat_op_cross_entropy,
     &pleat_op_nll_loss,
+    &pleat_op_binary_cross_entropy,
     &pleat_op_dropout,
     &pleat_op_cat,
     &pleat_op_pad,

@@ -133,6 +133,75 @@ static int op_nll_loss(SAMPLE, pleat_tensor **out)
     return !out[0] ? 0 : o.ignore && pleat_numel(out[0]) == 1 && isnan(pleat_item(out[0])) ? -1 : 1;
 }
 
+/* A weight of the losses, by which PyTorch has no gradient. */
+static pleat_tensor *op_constant(SAMPLE, const char *name)
+{
+    pleat_tensor *t = opinfo_tensor(s, name);
+    return t ? pleat_detach(t) : NULL;
+}
+
+static pleat_loss_opts op_pointwise_opts(SAMPLE)
+{
+    return (pleat_loss_opts){ .weight = op_constant(s, "weight"), .reduction = op_reduction(s) };
+}
+
+static pleat_tensor *op_mse_loss(SAMPLE)
+{
+    const pleat_loss_opts o = op_pointwise_opts(s);
+    return pleat_mse_loss(IN(0), IN(1), &o);
+}
+
+static pleat_tensor *op_l1_loss(SAMPLE)
+{
+    const pleat_loss_opts o = op_pointwise_opts(s);
+    return pleat_l1_loss(IN(0), IN(1), &o);
+}
+
+static pleat_tensor *op_huber_loss(SAMPLE)
+{
+    const pleat_loss_opts o = op_pointwise_opts(s);
+    return pleat_huber_loss(IN(0), IN(1), opinfo_number(s, "delta", 0, 1), &o);
+}
+
+static pleat_tensor *op_smooth_l1_loss(SAMPLE)
+{
+    const pleat_loss_opts o = op_pointwise_opts(s);
+    return pleat_smooth_l1_loss(IN(0), IN(1), opinfo_number(s, "beta", 0, 1), &o);
+}
+
+static pleat_tensor *op_binary_cross_entropy(SAMPLE)
+{
+    const pleat_loss_opts o = op_pointwise_opts(s);
+    return pleat_binary_cross_entropy(IN(0), IN(1), &o);
+}
+
+static pleat_tensor *op_binary_cross_entropy_with_logits(SAMPLE)
+{
+    const pleat_loss_opts o = op_pointwise_opts(s);
+    return pleat_binary_cross_entropy_with_logits(IN(0), IN(1), op_constant(s, "pos_weight"), &o);
+}
+
+/* batchmean is the sum over the size of dimension 0. */
+static pleat_tensor *op_kl_div(SAMPLE)
+{
+    pleat_loss_opts o = op_pointwise_opts(s);
+    const bool batchmean = opinfo_is(s, "reduction", "batchmean");
+    if (batchmean)
+        o.reduction = PLEAT_REDUCE_SUM;
+    pleat_tensor *y = pleat_kl_div(IN(0), IN(1), opinfo_number(s, "log_target", 0, 0) != 0, &o);
+    return batchmean ? pleat_mul_scalar(y, 1 / (double)pleat_size(IN(0), 0)) : y;
+}
+
+static pleat_tensor *op_poisson_nll_loss(SAMPLE)
+{
+    const pleat_loss_opts o = op_pointwise_opts(s);
+    return pleat_poisson_nll_loss(IN(0), IN(1),
+                                  &(pleat_poisson_nll_opts){ .rates = opinfo_number(s, "log_input", 0, 1) == 0,
+                                                             .full = opinfo_number(s, "full", 0, 0) != 0,
+                                                             .eps = opinfo_number(s, "eps", 0, 0) },
+                                  &o);
+}
+
 #undef IN
 #undef SAMPLE
 

@@ -109,6 +109,8 @@ static void samples_softmax(void)
 /* Classes in [0, 3). */
 #define classes(...) pleat_randint(0, 3, PLEAT_SHAPE(__VA_ARGS__))
 
+#define probabilities(...) pleat_set_requires_grad(random_of(PLEAT_SHAPE(__VA_ARGS__), 0.2, 0.8), true)
+
 static void samples_losses(void)
 {
     pleat_tensor *weight = random_of(PLEAT_SHAPE(3), 0.5, 1.5);
@@ -142,6 +144,9 @@ static void samples_losses(void)
             pleat_cross_entropy_with(values(2, 3, 2), positive(2, 3, 2), LOSS(.reduction = r, .label_smoothing = 0.2)));
     }
     SAMPLE(pleat_nll_loss(values(0, 3), classes(0), LOSS(.reduction = PLEAT_REDUCE_SUM)));
+    SAMPLE(pleat_binary_cross_entropy(probabilities(5, 5), probabilities(5, 5), NULL));
+    SAMPLE(pleat_binary_cross_entropy(probabilities(), probabilities(), NULL));
+    SAMPLE(pleat_binary_cross_entropy(probabilities(0, 2), probabilities(0, 2), NULL));
 }
 
 static void samples_dropout(void)
