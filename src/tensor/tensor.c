@@ -21,50 +21,44 @@ int64_t pleat_live_tensors(void)
 
 /* ---- Life ---- */
 
-enum { STORAGE_HEAD = 64 }; /* keeps the elements 64-byte aligned */
-_Static_assert(sizeof(pleat_storage) <= STORAGE_HEAD, "the head is smaller than what it holds");
+/* A storage's block: its head, room for the tensor that it is made with, the elements. Most storages have one tensor,
+ * so most tensors cost one allocation; views get blocks of their own. */
+typedef struct {
+    pleat_storage storage;
+    pleat_tensor first;
+} storage_head;
+enum { STORAGE_HEAD = (sizeof(storage_head) + 63) / 64 * 64 }; /* keeps the elements 64-byte aligned */
 
-static pleat_storage *storage_new(int64_t bytes)
+/* Takes away one reference, and tells whether it was the last. Who holds the only one races with nobody. */
+static bool last_reference(atomic_int *refs)
 {
-    pleat_storage *s = pleat_alloc(STORAGE_HEAD + (size_t)bytes);
-    if (!s)
-        return NULL;
-    atomic_init(&s->refs, 1);
-    atomic_init(&s->version, 0);
-    s->bytes = bytes;
-    s->data = (char *)s + STORAGE_HEAD;
-    return s;
+    return atomic_load_explicit(refs, memory_order_acquire) == 1 ||
+           atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
 }
 
 static void storage_release(pleat_storage *s)
 {
-    if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
+    if (last_reference(&s->refs))
         pleat_free(s);
 }
 
-/* Takes over the caller's reference to the storage, also on failure. */
-static pleat_tensor *tensor_on(pleat_storage *storage, pleat_shape shape, pleat_dtype dtype)
+/* Takes over a reference to the storage. */
+static void tensor_init(pleat_tensor *t, pleat_storage *storage, const pleat_shape *shape, int64_t numel,
+                        pleat_dtype dtype)
 {
-    pleat_tensor *t = storage ? pleat_alloc(sizeof *t) : NULL;
-    if (!t) {
-        if (storage)
-            storage_release(storage);
-        return NULL;
-    }
     atomic_init(&t->refs, 1);
     t->dtype = dtype;
     t->requires_grad = false;
     t->contiguous = true;
-    atomic_flag_clear(&t->grad_lock);
+    atomic_flag_clear_explicit(&t->grad_lock, memory_order_relaxed);
     t->storage = storage;
-    t->numel = pleat_shape_numel(shape);
+    t->numel = numel;
     t->offset = 0;
-    t->shape = shape;
+    t->shape = *shape;
     t->serial = 0;
     t->call = -1;
     t->grad = NULL;
     atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
-    return t;
 }
 
 pleat_tensor *pleat_tensor_new(pleat_shape shape, pleat_dtype dtype)
@@ -74,18 +68,29 @@ pleat_tensor *pleat_tensor_new(pleat_shape shape, pleat_dtype dtype)
         pleat_fail(PLEAT_EDTYPE, "%d is no dtype", (int)dtype);
         return NULL;
     }
-    if (pleat_shape_check(shape) != PLEAT_OK)
-        return NULL;
     const int64_t n = pleat_shape_numel(shape);
-    if (n > (INT64_MAX - STORAGE_HEAD) / size) {
+    if (n < 0) {
+        pleat_shape_check(shape);
+        return NULL;
+    }
+    int64_t bytes;
+    if (__builtin_mul_overflow(n, size, &bytes) || bytes > INT64_MAX - STORAGE_HEAD) {
         pleat_fail(PLEAT_ENOMEM, "shape %s of %s has more bytes than can be counted", pleat_shape_text(shape).text,
                    pleat_dtype_name(dtype));
         return NULL;
     }
-    pleat_tensor *t = tensor_on(storage_new(n * size), shape, dtype);
-    if (t)
-        pleat_shape_strides(shape, t->stride);
-    return t;
+    storage_head *head = pleat_alloc(STORAGE_HEAD + (size_t)bytes);
+    if (!head)
+        return NULL;
+    pleat_storage *s = &head->storage;
+    atomic_init(&s->refs, 1);
+    atomic_init(&s->version, 0);
+    s->bytes = bytes;
+    s->data = (char *)head + STORAGE_HEAD;
+    tensor_init(&head->first, s, &shape, n, dtype);
+    memset(head->first.stride, 0, sizeof head->first.stride);
+    pleat_shape_strides(shape, head->first.stride);
+    return &head->first;
 }
 
 /* Whether every element the strides reach lies in a storage of n elements. Sums are looked at before they overflow. */
@@ -111,21 +116,15 @@ pleat_tensor *pleat_tensor_view(const pleat_tensor *base, const pleat_spec *spec
         pleat_fail(PLEAT_EINVAL, "the view %s leaves its storage", pleat_shape_text(spec->shape).text);
         return NULL;
     }
-    atomic_fetch_add_explicit(&base->storage->refs, 1, memory_order_relaxed);
-    pleat_tensor *t = tensor_on(base->storage, spec->shape, base->dtype);
+    pleat_tensor *t = pleat_alloc(sizeof *t);
     if (!t)
         return NULL;
+    atomic_fetch_add_explicit(&base->storage->refs, 1, memory_order_relaxed);
+    tensor_init(t, base->storage, &spec->shape, pleat_shape_numel(spec->shape), base->dtype);
     t->offset = t->numel > 0 ? spec->offset : 0;
     memcpy(t->stride, spec->stride, sizeof t->stride);
     t->contiguous = pleat_strides_contiguous(t->shape, t->stride);
     return t;
-}
-
-pleat_spec pleat_tensor_spec(const pleat_tensor *t)
-{
-    pleat_spec s = { .dtype = t->dtype, .shape = t->shape, .offset = t->offset };
-    memcpy(s.stride, t->stride, (size_t)t->shape.ndim * sizeof *s.stride);
-    return s;
 }
 
 pleat_tensor *pleat_retain(pleat_tensor *t)
@@ -137,11 +136,13 @@ pleat_tensor *pleat_retain(pleat_tensor *t)
 
 void pleat_release(pleat_tensor *t)
 {
-    if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
+    if (!t || !last_reference(&t->refs))
         return;
     pleat_release(t->grad); /* a gradient has none of its own, so this goes one deep */
-    storage_release(t->storage);
-    pleat_free(t);
+    pleat_storage *s = t->storage;
+    if (t != &((storage_head *)s)->first)
+        pleat_free(t);
+    storage_release(s);
     atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
 }
 

@@ -6,6 +6,7 @@
 #include <pleat/tensor.h>
 
 #include <stdatomic.h>
+#include <string.h>
 
 /* Memory that views share. The elements follow in the same block. */
 typedef struct {
@@ -34,7 +35,16 @@ struct pleat_tensor {
 pleat_tensor *pleat_tensor_new(pleat_shape shape, pleat_dtype dtype);
 /* A view of base's storage, owned by the caller, without a history. Refused where it would leave the storage. */
 pleat_tensor *pleat_tensor_view(const pleat_tensor *base, const pleat_spec *spec);
-pleat_spec pleat_tensor_spec(const pleat_tensor *t);
+static inline pleat_spec pleat_tensor_spec(const pleat_tensor *t)
+{
+    pleat_spec s;
+    s.dtype = t->dtype;
+    s.view = false;
+    s.shape = t->shape;
+    memcpy(s.stride, t->stride, sizeof s.stride);
+    s.offset = t->offset;
+    return s;
+}
 
 /* A contiguous copy, owned by the caller, off the tape. */
 pleat_tensor *pleat_tensor_copy(const pleat_tensor *t);
