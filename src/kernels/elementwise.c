@@ -105,7 +105,17 @@ static void map(const pleat_map_work *w, int64_t begin, int64_t end)
     const int last = w->ndim - 1;
     if (begin >= end)
         return;
-    if (last > 0 && w->dim[last] < SHORT) {
+    if (last == 0) {
+        int64_t stride[PLEAT_MAP_ARRAYS];
+        void *row[PLEAT_MAP_ARRAYS];
+        for (int k = 0; k < w->arrays; k++) {
+            stride[k] = w->stride[k][0];
+            row[k] = (char *)w->data[k] + begin * stride[k] * w->width[k];
+        }
+        w->row(row, stride, end - begin, w->param);
+        return;
+    }
+    if (w->dim[last] < SHORT) {
         map_packed(w, begin, end);
         return;
     }

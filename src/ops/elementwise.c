@@ -16,20 +16,40 @@ static void chunk(int64_t begin, int64_t end, void *ctx)
     pleat_kernels_get()->elementwise->map(ctx, begin, end);
 }
 
+/* Dimensions and strides of operands that are not all dense and of one shape. */
+static void spread(pleat_map_work *w, const pleat_tensor *out, pleat_tensor *const *in)
+{
+    w->ndim = out->shape.ndim;
+    for (int k = 0; k < w->arrays; k++) {
+        const pleat_tensor *t = k == 0 ? out : in[k - 1];
+        const int missing = w->ndim - t->shape.ndim;
+        for (int d = 0; d < w->ndim; d++)
+            w->stride[k][d] = d < missing || t->shape.dim[d - missing] == 1 ? 0 : t->stride[d - missing];
+    }
+    for (int d = 0; d < w->ndim; d++)
+        w->dim[d] = out->shape.dim[d];
+    pleat_merge_dims(&w->ndim, w->dim, w->stride, w->arrays);
+}
+
 void pleat_map(pleat_row_fn row, pleat_tensor *out, pleat_tensor *const *in, int count, double p, double q)
 {
-    pleat_map_work w = { .row = row, .arrays = count + 1, .ndim = out->shape.ndim, .param = { p, q } };
+    pleat_map_work w; /* large: only what is used is filled in */
+    w.row = row;
+    w.arrays = count + 1;
+    w.param[0] = p;
+    w.param[1] = q;
+    bool dense = out->contiguous;
     for (int k = 0; k <= count; k++) {
         const pleat_tensor *t = k == 0 ? out : in[k - 1];
-        const int missing = out->shape.ndim - t->shape.ndim;
         w.data[k] = pleat_tensor_address(t);
         w.width[k] = (int64_t)pleat_dtype_size(t->dtype);
-        for (int d = 0; d < w.ndim; d++)
-            w.stride[k][d] = d < missing || t->shape.dim[d - missing] == 1 ? 0 : t->stride[d - missing];
+        w.stride[k][0] = 1;
+        dense = dense && t->contiguous && pleat_shape_equal(t->shape, out->shape);
     }
-    for (int d = 0; d < w.ndim; d++)
-        w.dim[d] = out->shape.dim[d];
-    pleat_merge_dims(&w.ndim, w.dim, w.stride, w.arrays);
+    w.ndim = 1;
+    w.dim[0] = out->numel;
+    if (!dense)
+        spread(&w, out, in);
     pleat_parallel_for(out->numel, GRAIN, chunk, &w);
 }
 
