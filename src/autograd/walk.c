@@ -25,15 +25,29 @@ static pleat_slot *slot_of(const pleat_walk *w, const pleat_record *r)
     return r->slot && r->slot->walk == w ? r->slot : NULL;
 }
 
+/* Slots are made many at a time, and freed when the walk ends. */
+enum { SLOTS = 32 };
+struct pleat_slots {
+    struct pleat_slots *next;
+    int used;
+    pleat_slot slot[SLOTS];
+};
+
 static pleat_slot *slot_make(pleat_walk *w, pleat_record *r)
 {
     pleat_slot *s = slot_of(w, r);
-    if (s || !(s = pleat_alloc_zeroed(sizeof *s)))
+    if (s)
         return s;
-    s->walk = w;
-    s->record = r;
-    s->outer = r->slot;
-    s->next = w->slots;
+    if (!w->blocks || w->blocks->used == SLOTS) {
+        struct pleat_slots *block = pleat_alloc(sizeof *block);
+        if (!block)
+            return NULL;
+        block->next = w->blocks;
+        block->used = 0;
+        w->blocks = block;
+    }
+    s = &w->blocks->slot[w->blocks->used++];
+    *s = (pleat_slot){ .outer = r->slot, .next = w->slots, .walk = w, .record = r };
     r->slot = w->slots = s;
     return s;
 }
@@ -373,7 +387,11 @@ void pleat_walk_end(pleat_walk *w)
         s->record->slot = s->outer;
         for (int k = 0; k < PLEAT_MAX_OUTPUTS; k++)
             pleat_release(s->grad[k]);
-        pleat_free(s);
+    }
+    while (w->blocks) {
+        struct pleat_slots *block = w->blocks;
+        w->blocks = block->next;
+        pleat_free(block);
     }
     pleat_staging_free(&w->staging);
 }

@@ -20,7 +20,8 @@ typedef struct {
     pleat_tensor **result; /* owned by the walk's caller */
     int targets;
     pleat_staging staging;
-    pleat_slot *slots; /* all of this walk's */
+    pleat_slot *slots;          /* all of this walk's, the newest first */
+    struct pleat_slots *blocks; /* where they lie */
     int64_t pending, top;
 } pleat_walk;
 
