@@ -2,6 +2,7 @@
 #include "kernels/kernels.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@ extern const pleat_kernels pleat_kernels_avx2;
 extern const pleat_kernels pleat_kernels_avx512;
 #endif
 
-static const pleat_kernels *chosen;
+static _Atomic(const pleat_kernels *) chosen;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static bool wanted(const char *isa)
@@ -26,20 +27,24 @@ static bool wanted(const char *isa)
  * gives the generic table. */
 static void choose(void)
 {
-    chosen = &pleat_kernels_generic;
+    const pleat_kernels *best = &pleat_kernels_generic;
 #ifdef PLEAT_HAVE_avx2
     if (wanted("avx2") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        chosen = &pleat_kernels_avx2;
+        best = &pleat_kernels_avx2;
 #endif
 #ifdef PLEAT_HAVE_avx512
     if (wanted("avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        chosen = &pleat_kernels_avx512;
+        best = &pleat_kernels_avx512;
 #endif
+    atomic_store_explicit(&chosen, best, memory_order_release);
 }
 
 const pleat_kernels *pleat_kernels_get(void)
 {
+    const pleat_kernels *k = atomic_load_explicit(&chosen, memory_order_acquire);
+    if (k)
+        return k;
     pthread_once(&once, choose);
-    return chosen;
+    return atomic_load_explicit(&chosen, memory_order_acquire);
 }

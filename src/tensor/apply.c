@@ -49,7 +49,9 @@ typedef struct {
 static pleat_status run(pleat_thread *thread, const pleat_op *op, pleat_tensor *const *given, pleat_tensor **in,
                         pleat_spec *in_spec, int count, const void *params, pleat_tensor **out)
 {
-    pleat_spec out_spec[PLEAT_MAX_OUTPUTS] = { 0 };
+    pleat_spec out_spec[PLEAT_MAX_OUTPUTS];
+    for (int k = 0; k < op->outputs; k++)
+        out_spec[k] = (pleat_spec){ 0 };
     pleat_call call = { .op = op,
                         .params = params,
                         .inputs = count,

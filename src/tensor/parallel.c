@@ -114,10 +114,10 @@ void pleat_parallel_for(int64_t n, int64_t grain, pleat_range_fn fn, void *ctx)
         grain = limit;
     if (grain < 1)
         grain = 1;
-    const int64_t chunks = n / grain + (n % grain != 0);
+    const int64_t chunks = n <= grain ? 1 : n / grain + (n % grain != 0);
 #ifdef _OPENMP
-    const int threads = pleat_threads();
-    if (chunks > 1 && threads > 1 && !omp_in_parallel() && !atomic_load(&lost_workers)) {
+    const int threads = chunks > 1 ? pleat_threads() : 1;
+    if (threads > 1 && !omp_in_parallel() && !atomic_load(&lost_workers)) {
         run_parallel(chunks < threads ? (int)chunks : threads, chunks, n, grain, fn, ctx);
         return;
     }

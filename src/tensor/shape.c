@@ -34,10 +34,8 @@ int64_t pleat_shape_numel(pleat_shape s)
             return -1;
         if (s.dim[d] == 0)
             empty = true;
-        else if (n > INT64_MAX / s.dim[d])
+        else if (__builtin_mul_overflow(n, s.dim[d], &n))
             return -1; /* also where another size is 0: its strides would overflow */
-        else
-            n *= s.dim[d];
     }
     return empty ? 0 : n;
 }
