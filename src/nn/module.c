@@ -307,22 +307,6 @@ static void cast_module(pleat_module *m, void *user)
     cast_list(m->buffers, user);
 }
 
-/* The tensor stays the same object, it is what it holds that is exchanged; what was kept of it for a gradient notices.
- */
-static void exchange(pleat_tensor *t, pleat_tensor *copy)
-{
-    pleat_storage *storage = copy->storage;
-    const pleat_dtype dtype = copy->dtype;
-    const int64_t offset = copy->offset;
-    atomic_store(&storage->version, pleat_tensor_version(t) + 1);
-    copy->storage = t->storage;
-    copy->dtype = t->dtype;
-    copy->offset = t->offset;
-    t->storage = storage;
-    t->dtype = dtype;
-    t->offset = offset;
-}
-
 pleat_status pleat_module_to(pleat_module *m, pleat_dtype dtype)
 {
     if (pleat_pending() != PLEAT_OK)
@@ -336,7 +320,7 @@ pleat_status pleat_module_to(pleat_module *m, pleat_dtype dtype)
     const pleat_status status = pleat_check();
     for (int64_t i = 0; i < w.count; i++) {
         if (status == PLEAT_OK && w.pair[i].tensor->dtype != dtype) /* one under two names comes twice */
-            exchange(w.pair[i].tensor, w.pair[i].copy);
+            pleat_tensor_exchange(w.pair[i].tensor, w.pair[i].copy);
         pleat_release(w.pair[i].copy);
     }
     pleat_free(w.pair);

@@ -52,6 +52,7 @@ static void tensor_init(pleat_tensor *t, pleat_storage *storage, const pleat_sha
     t->contiguous = true;
     atomic_flag_clear_explicit(&t->grad_lock, memory_order_relaxed);
     t->storage = storage;
+    t->home = NULL;
     t->numel = numel;
     t->offset = 0;
     t->shape = *shape;
@@ -88,6 +89,7 @@ pleat_tensor *pleat_tensor_new(pleat_shape shape, pleat_dtype dtype)
     s->bytes = bytes;
     s->data = (char *)head + STORAGE_HEAD;
     tensor_init(&head->first, s, &shape, n, dtype);
+    head->first.home = s;
     memset(head->first.stride, 0, sizeof head->first.stride);
     pleat_shape_strides(shape, head->first.stride);
     return &head->first;
@@ -139,11 +141,38 @@ void pleat_release(pleat_tensor *t)
     if (!t || !last_reference(&t->refs))
         return;
     pleat_release(t->grad); /* a gradient has none of its own, so this goes one deep */
-    pleat_storage *s = t->storage;
-    if (t != &((storage_head *)s)->first)
+    pleat_storage *s = t->storage, *home = t->home;
+    if (!home)
         pleat_free(t);
     storage_release(s);
+    if (home && home != s)
+        storage_release(home);
     atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+}
+
+/* What holds a block counts once: a tensor that looks at the storage it lives in, or each of the two. */
+static void move_to(pleat_tensor *t, pleat_storage *storage)
+{
+    if (t->home && t->home == t->storage && storage != t->home)
+        atomic_fetch_add_explicit(&t->home->refs, 1, memory_order_relaxed);
+    else if (t->home && t->home == storage && t->storage != storage)
+        atomic_fetch_sub_explicit(&t->home->refs, 1, memory_order_relaxed);
+    t->storage = storage;
+}
+
+void pleat_tensor_exchange(pleat_tensor *a, pleat_tensor *b)
+{
+    pleat_storage *const a_storage = a->storage, *const b_storage = b->storage;
+    const pleat_dtype dtype = a->dtype;
+    const int64_t offset = a->offset;
+    const uint_fast64_t version = pleat_tensor_version(a) + 1;
+    move_to(a, b_storage);
+    move_to(b, a_storage);
+    a->dtype = b->dtype;
+    a->offset = b->offset;
+    b->dtype = dtype;
+    b->offset = offset;
+    atomic_store(&a->storage->version, version);
 }
 
 void pleat_tensor_lock_grad(pleat_tensor *leaf)

@@ -23,6 +23,7 @@ struct pleat_tensor {
     bool contiguous;
     atomic_flag grad_lock;
     pleat_storage *storage;
+    pleat_storage *home; /* in whose block it lives; NULL: in one of its own */
     int64_t numel, offset;
     pleat_shape shape;
     int64_t stride[PLEAT_MAX_DIMS];
@@ -82,6 +83,10 @@ static inline bool pleat_tensor_exclusive(const pleat_tensor *t)
 {
     return atomic_load(&t->refs) == 1 && atomic_load(&t->storage->refs) == 1;
 }
+
+/* Each takes the other's elements, storage, dtype and offset; shapes and strides are equal. The objects stay where they
+ * are. Counts as a change of a, so what was kept of it for a gradient notices. */
+void pleat_tensor_exchange(pleat_tensor *a, pleat_tensor *b);
 
 void pleat_tensor_lock_grad(pleat_tensor *leaf);
 void pleat_tensor_unlock_grad(pleat_tensor *leaf);
