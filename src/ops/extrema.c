@@ -120,7 +120,7 @@ static pleat_status argmin_forward(pleat_call *call)
 #define ARG(op)                                                                                                        \
     .name = #op, .inputs = 1, .outputs = 1, .strided = PLEAT_IN(0),                                                    \
     .dtypes = { PLEAT_DTYPES(PLEAT_F32, PLEAT_F64, PLEAT_I64) }, .params_size = sizeof(pleat_reduce_params),           \
-    .infer = arg_infer, .forward = op##_forward
+    .constant = PLEAT_OUT(0), .infer = arg_infer, .forward = op##_forward
 
 const pleat_op pleat_op_argmax = { ARG(argmax) };
 const pleat_op pleat_op_argmin = { ARG(argmin) };

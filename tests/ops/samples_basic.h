@@ -88,6 +88,10 @@ static void samples_reductions(void)
     }
     SAMPLE(pleat_sum(values(0, 3)));
     SAMPLE(pleat_sum_dims(values(0, 3), PLEAT_DIMS(0), false));
+    SAMPLE(pleat_amax(values(2, 3, 4), PLEAT_DIMS(0, 2), false));
+    SAMPLE(pleat_amax(values(5), PLEAT_DIMS(), true));
+    SAMPLE(pleat_amin(values(2, 3, 4), PLEAT_DIMS(1), true));
+    SAMPLE(pleat_amin(values(0, 3), PLEAT_DIMS(1), false));
     SAMPLE(pleat_sum_to(values(2, 3, 4), PLEAT_SHAPE(3, 1)));
     SAMPLE(pleat_sum_to(values(2, 3), PLEAT_SHAPE()));
     SAMPLE(pleat_sum_to(values(0, 3), PLEAT_SHAPE(1, 3)));
