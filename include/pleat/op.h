@@ -106,7 +106,8 @@ PLEAT_API pleat_status pleat_resolve_dim(int dim, int ndim, int *out);
 
 /* ---- The suite, for your op and for the library's ---- */
 
-/* One way to call an op: its inputs (retained by nobody, made on demand) and its parameters. */
+/* One way to call an op: its inputs and its parameters. The inputs are read, copied and left as they are. The gradients
+ * by those that require one are checked; where none does, by every floating one. */
 typedef struct {
     const char *name;        /* for messages; may be NULL */
     pleat_tensor *const *in; /* float inputs in float64; NULL for a missing one */

@@ -278,7 +278,8 @@ PLEAT_API pleat_tensor *pleat_conv_transpose2d(pleat_tensor *x, pleat_tensor *we
                                                const pleat_conv_transpose2d_opts *opts);
 
 /* The gradient of conv2d by its weight, the third of the triad. x (N, C, H, W), grad (N, O, OH, OW) as conv2d of x with
- * a kernel of this size would give -> (O, C/groups, KH, KW). Batched or both unbatched. */
+ * a kernel of this size would give, or as conv_transpose2d would make x from -> (O, C/groups, KH, KW). Both batched or
+ * both unbatched. */
 PLEAT_API pleat_tensor *pleat_conv2d_weight(pleat_tensor *x, pleat_tensor *grad, pleat_hw kernel,
                                             const pleat_conv2d_opts *opts);
 

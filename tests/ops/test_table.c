@@ -1,10 +1,6 @@
 /* Every op of the table, walked: an op without samples fails by name, and so does one that is declared but not in the
  * table. The samples (samples_*.h) go through pleat_op_check. */
-#include "samples_activation.h"
-#include "samples_basic.h"
-#include "samples_conv.h"
-#include "samples_move.h"
-#include "samples_norm.h"
+#include "samples.h"
 
 #include "support/run.h"
 
@@ -27,27 +23,7 @@ static bool without_gradient(const pleat_op *op)
 
 START_TEST(every_op_passes)
 {
-    samples_elementwise();
-    samples_activations();
-    samples_views();
-    samples_reductions();
-    samples_products();
-    samples_windows();
-    samples_conv2d();
-    samples_conv_transpose2d();
-    samples_conv2d_weight();
-    samples_pooling();
-    samples_other_pooling();
-    samples_norm();
-    samples_softmax();
-    samples_losses();
-    samples_dropout();
-    samples_joining();
-    samples_padding();
-    samples_indexing();
-    samples_lines();
-    samples_interpolation();
-
+    samples_all();
     pleat_op_check_count all = { 0 };
     int failures = 0, alone = 0;
     pleat_parallel_workers_seen();
