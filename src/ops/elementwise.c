@@ -31,6 +31,14 @@ static void spread(pleat_map_work *w, const pleat_tensor *out, pleat_tensor *con
     pleat_merge_dims(&w->ndim, w->dim, w->stride, w->arrays);
 }
 
+static bool same_shape(const pleat_tensor *a, const pleat_tensor *b)
+{
+    bool same = a->shape.ndim == b->shape.ndim;
+    for (int d = 0; d < a->shape.ndim && same; d++)
+        same = a->shape.dim[d] == b->shape.dim[d];
+    return same;
+}
+
 void pleat_map(pleat_row_fn row, pleat_tensor *out, pleat_tensor *const *in, int count, double p, double q)
 {
     pleat_map_work w; /* large: only what is used is filled in */
@@ -44,7 +52,7 @@ void pleat_map(pleat_row_fn row, pleat_tensor *out, pleat_tensor *const *in, int
         w.data[k] = pleat_tensor_address(t);
         w.width[k] = (int64_t)pleat_dtype_size(t->dtype);
         w.stride[k][0] = 1;
-        dense = dense && t->contiguous && pleat_shape_equal(t->shape, out->shape);
+        dense = dense && t->contiguous && same_shape(t, out);
     }
     w.ndim = 1;
     w.dim[0] = out->numel;

@@ -63,8 +63,11 @@ static pleat_status run(pleat_thread *thread, const pleat_op *op, pleat_tensor *
     bool wanted = false;
     for (int i = 0; i < count; i++) {
         in[i] = given[i];
-        in_spec[i] = given[i] ? pleat_tensor_spec(given[i]) : (pleat_spec){ 0 };
-        wanted |= given[i] && given[i]->requires_grad;
+        if (given[i]) {
+            pleat_tensor_describe(given[i], &in_spec[i]);
+            wanted |= given[i]->requires_grad;
+        } else
+            in_spec[i] = (pleat_spec){ 0 };
     }
     const uint64_t failures = pleat_failures();
     if (pleat_take(op->infer(&call, out_spec), failures) != PLEAT_OK)

@@ -5,22 +5,19 @@
 #include <stdio.h>
 #include <string.h>
 
+_Thread_local pleat_status pleat_pending_status;
+
 static _Thread_local struct {
-    pleat_status pending, code;
+    pleat_status code;
     uint64_t failures;
     const char *context;
     char text[1024];
 } error;
 
-pleat_status pleat_pending(void)
-{
-    return error.pending;
-}
-
 pleat_status pleat_tell(pleat_status status)
 {
     if (status != PLEAT_OK)
-        error.pending = PLEAT_OK;
+        pleat_pending_status = PLEAT_OK;
     return status;
 }
 
@@ -31,19 +28,19 @@ uint64_t pleat_failures(void)
 
 pleat_status pleat_take(pleat_status status, uint64_t failures)
 {
-    if (error.pending == PLEAT_OK && status != PLEAT_OK) {
+    if (pleat_pending_status == PLEAT_OK && status != PLEAT_OK) {
         if (error.failures == failures)
             return pleat_fail(status, "failed with %s and without a message", pleat_status_name(status));
-        error.pending = error.code = status;
+        pleat_pending_status = error.code = status;
     }
-    return error.pending;
+    return pleat_pending_status;
 }
 
 pleat_status pleat_fail(pleat_status status, const char *format, ...)
 {
-    if (error.pending != PLEAT_OK || status == PLEAT_OK)
-        return error.pending; /* the first error is the one kept */
-    error.pending = error.code = status;
+    if (pleat_pending_status != PLEAT_OK || status == PLEAT_OK)
+        return pleat_pending_status; /* the first error is the one kept */
+    pleat_pending_status = error.code = status;
     error.failures++;
     int n = 0;
     if (error.context)
@@ -73,7 +70,7 @@ const char *pleat_context(const char *name)
 
 pleat_status pleat_check(void)
 {
-    return pleat_tell(error.pending);
+    return pleat_tell(pleat_pending_status);
 }
 
 const char *pleat_error(void)
@@ -88,7 +85,7 @@ pleat_status pleat_error_code(void)
 
 void pleat_error_clear(void)
 {
-    error.pending = error.code = PLEAT_OK;
+    pleat_pending_status = error.code = PLEAT_OK;
 }
 
 const char *pleat_status_name(pleat_status status)

@@ -5,8 +5,13 @@
 #include <pleat/error.h>
 #include <pleat/op.h>
 
+extern _Thread_local pleat_status pleat_pending_status;
+
 /* The pending error's code, not told thereby: what computes returns at once where this is not PLEAT_OK. */
-pleat_status pleat_pending(void);
+static inline pleat_status pleat_pending(void)
+{
+    return pleat_pending_status;
+}
 
 /* For a status that is about to reach the user: it is told, so it is pending no longer. Returns it. */
 pleat_status pleat_tell(pleat_status status);

@@ -90,7 +90,6 @@ pleat_tensor *pleat_tensor_new(pleat_shape shape, pleat_dtype dtype)
     s->data = (char *)head + STORAGE_HEAD;
     tensor_init(&head->first, s, &shape, n, dtype);
     head->first.home = s;
-    memset(head->first.stride, 0, sizeof head->first.stride);
     pleat_shape_strides(shape, head->first.stride);
     return &head->first;
 }

@@ -36,14 +36,20 @@ struct pleat_tensor {
 pleat_tensor *pleat_tensor_new(pleat_shape shape, pleat_dtype dtype);
 /* A view of base's storage, owned by the caller, without a history. Refused where it would leave the storage. */
 pleat_tensor *pleat_tensor_view(const pleat_tensor *base, const pleat_spec *spec);
+static inline void pleat_tensor_describe(const pleat_tensor *t, pleat_spec *s)
+{
+    s->dtype = t->dtype;
+    s->view = false;
+    s->shape = t->shape;
+    memset(s->stride, 0, sizeof s->stride);
+    for (int d = 0; d < t->shape.ndim; d++) /* not as a block: it may have been written this very moment, one by one */
+        s->stride[d] = t->stride[d];
+    s->offset = t->offset;
+}
 static inline pleat_spec pleat_tensor_spec(const pleat_tensor *t)
 {
     pleat_spec s;
-    s.dtype = t->dtype;
-    s.view = false;
-    s.shape = t->shape;
-    memcpy(s.stride, t->stride, sizeof s.stride);
-    s.offset = t->offset;
+    pleat_tensor_describe(t, &s);
     return s;
 }
 
