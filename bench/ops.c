@@ -234,6 +234,8 @@ static void add_convolutions(void)
 UNARY(max_pool2d, pleat_max_pool2d(in[0], &(pleat_window){ .kernel = { 2, 2 } }))
 UNARY(avg_pool2d, pleat_avg_pool2d(in[0], &(pleat_window){ .kernel = { 2, 2 } }, NULL))
 UNARY(relu, pleat_relu(in[0]))
+UNARY(sigmoid, pleat_sigmoid(in[0]))
+UNARY(hyperbolic, pleat_tanh(in[0]))
 UNARY(exponential, pleat_exp(in[0]))
 UNARY(add, pleat_add(in[0], in[1]))
 UNARY(mul, pleat_mul(in[0], in[1]))
@@ -258,6 +260,8 @@ static void add_others(void)
         { "max_pool2d", " k2", max_pool2d, 1.25, 0 },
         { "avg_pool2d", " k2", avg_pool2d, 1.25, 0 },
         { "relu", "", relu, 2, 0 },
+        { "sigmoid", "", sigmoid, 2, 0 },
+        { "tanh", "", hyperbolic, 2, 0 },
         { "exp", "", exponential, 2, 0 },
         { "add", "", add, 3, -1 },
         { "mul", "", mul, 3, -1 },
