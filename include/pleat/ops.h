@@ -225,6 +225,12 @@ PLEAT_API pleat_tensor *pleat_sum_to(pleat_tensor *x, pleat_shape shape);
 
 /* NumPy's and PyTorch's matmul: 1-D to N-D, leading dimensions broadcast, transposed views without copies. */
 PLEAT_API pleat_tensor *pleat_matmul(pleat_tensor *a, pleat_tensor *b);
+/* Sums of products by letters: einsum("bij,bjk->bik", x, 2) is a batch of matrix products. The equation has a term for
+ * each tensor, with a letter for each of its dimensions; "..." stands for those that remain, and they broadcast, as do
+ * sizes of 1. Without "->" the output has "..." and the letters that occur once, in the order of ASCII; letters that it
+ * does not have are summed over. A letter twice in a term means the diagonal. Blanks do not count. The tensors are
+ * multiplied from left to right, by pleat_matmul wherever something is summed. The result may be a view. */
+PLEAT_API pleat_tensor *pleat_einsum(const char *equation, pleat_tensor *const *x, int count);
 /* x W^T + b: x (..., in), weight (out, in), bias (out) or NULL. */
 PLEAT_API pleat_tensor *pleat_linear(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias);
 

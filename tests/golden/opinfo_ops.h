@@ -178,6 +178,12 @@ static int op_interpolate_nearest(SAMPLE, pleat_tensor **out)
     return out[0] != NULL;
 }
 
+static pleat_tensor *op_einsum(SAMPLE)
+{
+    const opinfo_arg *equation = opinfo_find(s, "equation");
+    return pleat_einsum(equation->text, s->in, s->tensors);
+}
+
 static pleat_tensor *op_pixel_shuffle(SAMPLE)
 {
     return pleat_pixel_shuffle(IN(0), (int64_t)opinfo_number(s, "upscale_factor", 0, 0));
@@ -246,6 +252,7 @@ static const counterpart counterparts[] = {
     { "nn.functional.interpolate.linear", op_interpolate, NULL },
     { "nn.functional.interpolate.bilinear", op_interpolate, NULL },
     { "nn.functional.interpolate.bicubic", op_interpolate, NULL },
+    { "einsum", op_einsum, NULL },
     { "nn.functional.pixel_shuffle", op_pixel_shuffle, NULL },
     { "nn.functional.pixel_unshuffle", op_pixel_unshuffle, NULL },
 };

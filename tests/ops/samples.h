@@ -30,6 +30,7 @@ static void samples_all(void)
     samples_indexing();
     samples_lines();
     samples_interpolation();
+    samples_einsum();
 }
 
 #endif

@@ -117,6 +117,14 @@ static void samples_interpolation(void)
     SAMPLE(pleat_pixel_unshuffle(values(2, 2, 4, 6), 2));
 }
 
+static void samples_einsum(void)
+{
+    SAMPLE(pleat_einsum("bip,oi->bop", LIST(values(2, 3, 4), values(5, 3)), 2));
+    SAMPLE(pleat_einsum("bip,io->bop", LIST(values(2, 3, 4), values(3, 5)), 2));
+    SAMPLE(pleat_einsum("iij,jk,k", LIST(values(2, 2, 3), values(3, 4), values(4)), 3));
+    SAMPLE(pleat_einsum("...a,b...->ba", LIST(values(2, 3), values(4, 2)), 2));
+}
+
 #undef LIST
 #undef PADS
 #undef PAD
