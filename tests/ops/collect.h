@@ -87,6 +87,21 @@ static void collect_record(const pleat_record *r, const char *name, bool zero)
         (pleat_op_sample){ .name = name, .in = in, .count = r->inputs, .params = params, .zero = zero };
 }
 
+/* A sample of an op that has no gradient, and so is never on the tape. */
+static void collect_call(const pleat_op *op, const char *name, pleat_tensor *const *inputs, int count,
+                         const void *params)
+{
+    collected *to = collected_of(op);
+    pleat_tensor **in = calloc((size_t)count, sizeof *in);
+    void *copy = malloc(op->params_size + 1);
+    ck_assert(in != NULL && copy != NULL && to->count < (int)(sizeof to->sample / sizeof *to->sample));
+    if (params)
+        memcpy(copy, params, op->params_size);
+    for (int i = 0; i < count; i++)
+        in[i] = pleat_retain(copy_detached(inputs[i]));
+    to->sample[to->count++] = (pleat_op_sample){ .name = name, .in = in, .count = count, .params = copy };
+}
+
 static void collect(const char *text, int64_t from, pleat_tensor *y, bool zero)
 {
     ck_assert_msg(y != NULL && pleat_check() == PLEAT_OK, "%s: %s", text, pleat_error());
@@ -119,14 +134,15 @@ static void collect(const char *text, int64_t from, pleat_tensor *y, bool zero)
     }
 }
 
-#define SAMPLE(expression) SAMPLE_AS(expression, false)
-#define SAMPLE_ZERO(expression) SAMPLE_AS(expression, true) /* one that has a gradient of zero somewhere on the way */
-#define SAMPLE_AS(expression, zero)                                                                                    \
+#define SAMPLE(expression) SAMPLE_AS(#expression, expression, false)
+#define SAMPLE_ZERO(expression)                                                                                        \
+    SAMPLE_AS(#expression, expression, true) /* one that has a gradient of zero somewhere on the way */
+#define SAMPLE_AS(text, expression, zero)                                                                              \
     do {                                                                                                               \
         const pleat_scope scope_ = pleat_scope_begin();                                                                \
         const int64_t from_ = pleat_tape_length();                                                                     \
         pleat_tensor *result_ = (expression);                                                                          \
-        collect(#expression, from_, result_, zero);                                                                    \
+        collect(text, from_, result_, zero);                                                                           \
         pleat_scope_end(scope_);                                                                                       \
     } while (0)
 

@@ -14,6 +14,7 @@ static void samples_all(void)
     samples_activations();
     samples_views();
     samples_reductions();
+    samples_without_gradient();
     samples_products();
     samples_windows();
     samples_conv2d();

@@ -4,6 +4,9 @@
 
 #include "collect.h"
 
+#include "ops/ops.h"
+#include "ops/reduce.h"
+
 #include <math.h>
 
 static void samples_elementwise(void)
@@ -86,15 +89,40 @@ static void samples_reductions(void)
         SAMPLE(some[i](values(2, 3), PLEAT_DIMS(), true));
         SAMPLE(some[i](values(0, 3), PLEAT_DIMS(1), false));
     }
+    static const by_dims others[] = { pleat_amax, pleat_amin, pleat_prod, pleat_logsumexp };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        SAMPLE(others[i](positive(3, 4), PLEAT_DIMS(), false));
+        SAMPLE(others[i](positive(2, 3, 4), PLEAT_DIMS(1), true));
+        SAMPLE(others[i](positive(2, 3, 4), PLEAT_DIMS(0, 2), false));
+        SAMPLE(others[i](pleat_transpose(positive(3, 4), 0, 1), PLEAT_DIMS(0), false));
+    }
+    SAMPLE(pleat_var(values(3, 4), PLEAT_DIMS(1), 1, false));
+    SAMPLE(pleat_std(values(3, 4), PLEAT_DIMS(0), 0, true));
+    SAMPLE(pleat_norm(values(3, 4), 2, PLEAT_DIMS(1), false));
+    SAMPLE_ZERO(pleat_norm(positive(3, 4), 3, PLEAT_DIMS(), false));
     SAMPLE(pleat_sum(values(0, 3)));
     SAMPLE(pleat_sum_dims(values(0, 3), PLEAT_DIMS(0), false));
-    SAMPLE(pleat_amax(values(2, 3, 4), PLEAT_DIMS(0, 2), false));
     SAMPLE(pleat_amax(values(5), PLEAT_DIMS(), true));
-    SAMPLE(pleat_amin(values(2, 3, 4), PLEAT_DIMS(1), true));
     SAMPLE(pleat_amin(values(0, 3), PLEAT_DIMS(1), false));
     SAMPLE(pleat_sum_to(values(2, 3, 4), PLEAT_SHAPE(3, 1)));
     SAMPLE(pleat_sum_to(values(2, 3), PLEAT_SHAPE()));
     SAMPLE(pleat_sum_to(values(0, 3), PLEAT_SHAPE(1, 3)));
+}
+
+/* What gives indices and truth values. */
+static void samples_without_gradient(void)
+{
+    const pleat_op *const comparisons[] = { &pleat_op_eq, &pleat_op_ne, &pleat_op_lt, &pleat_op_le };
+    for (size_t i = 0; i < sizeof comparisons / sizeof *comparisons; i++) {
+        collect_call(comparisons[i], "(3, 4) and (3, 4)", (pleat_tensor *[]){ values(3, 4), values(3, 4) }, 2, NULL);
+        collect_call(comparisons[i], "(3, 1) and (4)", (pleat_tensor *[]){ values(3, 1), values(4) }, 2, NULL);
+    }
+    const pleat_op *const places[] = { &pleat_op_argmax, &pleat_op_argmin };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const pleat_reduce_params whole = { PLEAT_DIMS(), false }, rows = { PLEAT_DIMS(1), true };
+        collect_call(places[i], "over all", (pleat_tensor *[]){ values(3, 4) }, 1, &whole);
+        collect_call(places[i], "over 1", (pleat_tensor *[]){ values(2, 3, 4) }, 1, &rows);
+    }
 }
 
 #endif
