@@ -419,7 +419,8 @@ PLEAT_API pleat_tensor *pleat_cross_entropy_with(pleat_tensor *x, pleat_tensor *
 PLEAT_API pleat_tensor *pleat_nll_loss(pleat_tensor *x, pleat_tensor *target, const pleat_cross_entropy_opts *opts);
 
 typedef struct {
-    pleat_tensor *weight; /* of each element, broadcast, or NULL. The mean divides by the number of elements all the same */
+    pleat_tensor
+        *weight; /* of each element, broadcast, or NULL. The mean divides by the number of elements all the same */
     pleat_loss_reduction reduction;
 } pleat_loss_opts;
 
@@ -427,7 +428,8 @@ typedef struct {
 PLEAT_API pleat_tensor *pleat_mse_loss(pleat_tensor *x, pleat_tensor *target, const pleat_loss_opts *opts); /* d^2 */
 PLEAT_API pleat_tensor *pleat_l1_loss(pleat_tensor *x, pleat_tensor *target, const pleat_loss_opts *opts);  /* |d| */
 /* d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2); smooth_l1 is it over beta, l1 where beta is 0. */
-PLEAT_API pleat_tensor *pleat_huber_loss(pleat_tensor *x, pleat_tensor *target, double delta, const pleat_loss_opts *opts);
+PLEAT_API pleat_tensor *pleat_huber_loss(pleat_tensor *x, pleat_tensor *target, double delta,
+                                         const pleat_loss_opts *opts);
 PLEAT_API pleat_tensor *pleat_smooth_l1_loss(pleat_tensor *x, pleat_tensor *target, double beta,
                                              const pleat_loss_opts *opts);
 /* -target log(x) - (1 - target) log(1 - x), x from 0 to 1; logarithms are at least -100. */
@@ -436,7 +438,8 @@ PLEAT_API pleat_tensor *pleat_binary_cross_entropy(pleat_tensor *x, pleat_tensor
 PLEAT_API pleat_tensor *pleat_binary_cross_entropy_with_logits(pleat_tensor *x, pleat_tensor *target,
                                                                pleat_tensor *pos_weight, const pleat_loss_opts *opts);
 /* target (log(target) - x), x being logarithms; with log_target the target too: exp(target) (target - x). */
-PLEAT_API pleat_tensor *pleat_kl_div(pleat_tensor *x, pleat_tensor *target, bool log_target, const pleat_loss_opts *opts);
+PLEAT_API pleat_tensor *pleat_kl_div(pleat_tensor *x, pleat_tensor *target, bool log_target,
+                                     const pleat_loss_opts *opts);
 
 typedef struct {
     bool rates; /* x is the rates themselves, not their logarithms: x - target log(x + eps) */
