@@ -262,6 +262,9 @@ typedef struct {
     pleat_hw dilation; /* {0, 0}: {1, 1} */
     int64_t groups;    /* 0: 1 */
     bool no_bias;      /* for the module: it has no bias */
+    bool same;     /* as much padding as keeps the image's size, an odd one more behind; stride {1, 1}, no padding */
+    pleat_hw more; /* padding behind, in addition */
+    pleat_pad_mode mode; /* what the padding is: zeros, or the image reflected, replicated, wrapped around */
 } pleat_conv2d_opts;
 
 /* x (N, C, H, W) or (C, H, W); weight (O, C/groups, KH, KW); bias (O) or NULL -> (N, O, OH, OW) or (O, OH, OW):

@@ -7,6 +7,8 @@
 #include "ops/ops.h"
 #include "tensor/error.h"
 
+#include <pleat/ops.h>
+
 static pleat_status infer(const pleat_call *call, pleat_spec *out)
 {
     const pleat_spec *x = &call->in_spec[0], *weight = &call->in_spec[1];
@@ -86,12 +88,48 @@ const pleat_op pleat_op_conv2d = {
     .backward = backward,
 };
 
+/* Padding that the engine does not do by itself becomes an op in front: two sides that differ, and the modes. Sets what
+ * there is to pad before and behind (of w, then of h), and leaves none to the engine; false: nothing of the kind. */
+static bool pads_apart(const pleat_tensor *weight, const pleat_conv2d_opts *o, pleat_window *window, int64_t pads[4])
+{
+    if (!o->same && o->more.h == 0 && o->more.w == 0 && o->mode == PLEAT_PAD_CONSTANT)
+        return false;
+    pleat_window full = *window;
+    full.kernel = (pleat_hw){ pleat_size(weight, 2), pleat_size(weight, 3) };
+    if (pleat_ndim(weight) != 4 || pleat_window_resolve(&full, &full) != PLEAT_OK)
+        return false; /* the op says what is wrong with such a weight */
+    pleat_hw before = full.padding, behind = { 0, 0 };
+    if (o->same) {
+        if (full.stride.h != 1 || full.stride.w != 1 || before.h || before.w || o->more.h || o->more.w)
+            pleat_fail(PLEAT_EINVAL, "same is for stride (1, 1) and no other padding, not stride %s, padding %s",
+                       pleat_hw_text(full.stride).text, pleat_hw_text(before).text);
+        if (__builtin_mul_overflow(full.dilation.h, full.kernel.h - 1, &behind.h) ||
+            __builtin_mul_overflow(full.dilation.w, full.kernel.w - 1, &behind.w))
+            pleat_fail(PLEAT_EINVAL, "dilation %s is too large", pleat_hw_text(full.dilation).text);
+        before = (pleat_hw){ behind.h / 2, behind.w / 2 };
+        behind = (pleat_hw){ behind.h - before.h, behind.w - before.w };
+    } else if (o->more.h < 0 || o->more.w < 0 || __builtin_add_overflow(before.h, o->more.h, &behind.h) ||
+               __builtin_add_overflow(before.w, o->more.w, &behind.w))
+        pleat_fail(PLEAT_EINVAL, "padding behind %s must not be negative, nor overflow", pleat_hw_text(o->more).text);
+    pads[0] = before.w;
+    pads[1] = behind.w;
+    pads[2] = before.h;
+    pads[3] = behind.h;
+    window->padding = (pleat_hw){ 0, 0 };
+    return pleat_pending() == PLEAT_OK;
+}
+
 pleat_tensor *pleat_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias, const pleat_conv2d_opts *opts)
 {
     pleat_conv_params params = { .groups = 0 };
     if (opts) {
         params.window = (pleat_window){ .stride = opts->stride, .padding = opts->padding, .dilation = opts->dilation };
         params.groups = opts->groups;
+        int64_t pads[4];
+        const char *context = pleat_context("conv2d");
+        if (pleat_pending() == PLEAT_OK && x && weight && pads_apart(weight, opts, &params.window, pads))
+            x = pleat_pad(x, pads, 4, &(pleat_pad_opts){ .mode = opts->mode });
+        pleat_context(context);
     }
     return pleat_apply(&pleat_op_conv2d, (pleat_tensor *[]){ x, weight, bias }, 3, &params);
 }
@@ -106,8 +144,13 @@ pleat_hw pleat_conv2d_output_size(pleat_hw image, pleat_hw kernel, const pleat_c
         window.dilation = opts->dilation;
     }
     const char *before = pleat_context("conv2d_output_size");
-    if (pleat_pending() == PLEAT_OK && pleat_window_resolve(&window, &window) == PLEAT_OK)
-        pleat_window_places(image, &window, &size);
+    const pleat_hw more = opts ? opts->more : (pleat_hw){ 0, 0 };
+    if (more.h < 0 || more.w < 0)
+        pleat_fail(PLEAT_EINVAL, "padding behind %s must not be negative", pleat_hw_text(more).text);
+    if (pleat_pending() == PLEAT_OK && opts && opts->same)
+        size = image;
+    else if (pleat_pending() == PLEAT_OK && pleat_window_resolve(&window, &window) == PLEAT_OK)
+        pleat_window_places((pleat_hw){ image.h + more.h, image.w + more.w }, &window, &size);
     pleat_context(before);
     return size;
 }

@@ -194,6 +194,85 @@ static pleat_tensor *op_pixel_unshuffle(SAMPLE)
     return pleat_pixel_unshuffle(IN(0), (int64_t)opinfo_number(s, "downscale_factor", 0, 0));
 }
 
+static pleat_tensor *op_conv2d(SAMPLE)
+{
+    const bool named = opinfo_find(s, "padding") && opinfo_find(s, "padding")->text[0]; /* "same", or "valid": none */
+    const pleat_conv2d_opts opts = { .stride = opinfo_pair(s, "stride", 1),
+                                     .padding = named ? (pleat_hw){ 0, 0 } : opinfo_pair(s, "padding", 0),
+                                     .dilation = opinfo_pair(s, "dilation", 1),
+                                     .groups = (int64_t)opinfo_number(s, "groups", 0, 1),
+                                     .same = opinfo_is(s, "padding", "same") };
+    return pleat_conv2d(IN(0), IN(1), IN(2), &opts);
+}
+
+static pleat_tensor *op_conv1d(SAMPLE)
+{
+    const int64_t dilation = (int64_t)opinfo_number(s, "dilation", 0, 1);
+    pleat_tensor *x = IN(0);
+    int64_t padding = (int64_t)opinfo_number(s, "padding", 0, 0);
+    if (opinfo_is(s, "padding", "same")) { /* an odd one more behind */
+        const int64_t all = dilation * (pleat_size(IN(1), 2) - 1);
+        x = pleat_pad(x, (const int64_t[]){ all / 2, all - all / 2 }, 2, NULL);
+        padding = 0;
+    }
+    const pleat_conv1d_opts opts = { .stride = (int64_t)opinfo_number(s, "stride", 0, 1),
+                                     .padding = padding,
+                                     .dilation = dilation,
+                                     .groups = (int64_t)opinfo_number(s, "groups", 0, 1) };
+    return pleat_conv1d(x, IN(1), IN(2), &opts);
+}
+
+static pleat_tensor *op_conv_transpose1d(SAMPLE)
+{
+    const pleat_conv_transpose1d_opts opts = { .stride = (int64_t)opinfo_number(s, "stride", 0, 1),
+                                               .padding = (int64_t)opinfo_number(s, "padding", 0, 0),
+                                               .output_padding = (int64_t)opinfo_number(s, "output_padding", 0, 0),
+                                               .dilation = (int64_t)opinfo_number(s, "dilation", 0, 1),
+                                               .groups = (int64_t)opinfo_number(s, "groups", 0, 1) };
+    return pleat_conv_transpose1d(IN(0), IN(1), IN(2), &opts);
+}
+
+static pleat_tensor *op_logsumexp(SAMPLE)
+{
+    return pleat_logsumexp(IN(0), opinfo_dims(s, "dim"), opinfo_number(s, "keepdim", 0, 0) != 0);
+}
+
+static double correction(SAMPLE)
+{
+    return opinfo_number(s, "correction", 0, opinfo_number(s, "unbiased", 0, 1));
+}
+
+static pleat_tensor *op_var(SAMPLE)
+{
+    return pleat_var(IN(0), opinfo_dims(s, "dim"), correction(s), opinfo_number(s, "keepdim", 0, 0) != 0);
+}
+
+static pleat_tensor *op_std(SAMPLE)
+{
+    return pleat_std(IN(0), opinfo_dims(s, "dim"), correction(s), opinfo_number(s, "keepdim", 0, 0) != 0);
+}
+
+static pleat_tensor *op_where(SAMPLE)
+{
+    return pleat_where(IN(1), IN(0), IN(2));
+}
+
+static pleat_tensor *op_gelu(SAMPLE)
+{
+    return opinfo_is(s, "approximate", "tanh") ? pleat_gelu_tanh(IN(0)) : pleat_gelu(IN(0));
+}
+
+static pleat_tensor *op_softplus(SAMPLE)
+{
+    return pleat_softplus(IN(0), &(pleat_softplus_opts){ .beta = opinfo_number(s, "beta", 0, 1),
+                                                         .threshold = opinfo_number(s, "threshold", 0, 20) });
+}
+
+static pleat_tensor *op_prelu(SAMPLE)
+{
+    return pleat_prelu(IN(0), IN(1));
+}
+
 typedef struct {
     const char *name;
     pleat_tensor *(*one)(SAMPLE);
@@ -201,6 +280,16 @@ typedef struct {
 } counterpart;
 
 static const counterpart counterparts[] = {
+    { "nn.functional.conv2d", op_conv2d, NULL },
+    { "nn.functional.conv1d", op_conv1d, NULL },
+    { "nn.functional.conv_transpose1d", op_conv_transpose1d, NULL },
+    { "logsumexp", op_logsumexp, NULL },
+    { "var", op_var, NULL },
+    { "std", op_std, NULL },
+    { "where", op_where, NULL },
+    { "nn.functional.gelu", op_gelu, NULL },
+    { "nn.functional.softplus", op_softplus, NULL },
+    { "nn.functional.prelu", op_prelu, NULL },
     { "matmul", op_matmul, NULL },
     { "bmm", op_matmul, NULL },
     { "addmm", op_addmm, NULL },

@@ -208,7 +208,9 @@ START_TEST(second_derivatives)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const int64_t *c = cases[i];
-        const pleat_conv2d_opts opts = { { c[3], c[3] }, { c[4], c[4] }, { c[2], c[2] }, c[7], false };
+        const pleat_conv2d_opts opts = {
+            .stride = { c[3], c[3] }, .padding = { c[4], c[4] }, .dilation = { c[2], c[2] }, .groups = c[7]
+        };
         pleat_tensor *in[] = { pleat_randn(PLEAT_SHAPE(2, c[5], c[1], c[1]), PLEAT_F64), NULL };
         in[1] = pleat_randn(PLEAT_SHAPE(c[6], c[5] / c[7], c[0], c[0]), PLEAT_F64);
         pleat_set_requires_grad(in[0], true);
@@ -315,6 +317,37 @@ START_TEST(weight_refusals)
 }
 END_TEST
 
+/* Padding that differs on two sides, keeps the size, or shows the image: pad in front, in PyTorch's order. */
+START_TEST(other_paddings)
+{
+    pleat_seed(8);
+    pleat_tensor *x = pleat_randn(PLEAT_SHAPE(2, 2, 10, 11), PLEAT_F64),
+                 *w = pleat_randn(PLEAT_SHAPE(3, 2, 4, 4), PLEAT_F64);
+    /* even kernels: one more behind, so 5 all around without the first row and column */
+    const pleat_conv2d_opts same = { .dilation = { 3, 3 }, .same = true },
+                            around = { .dilation = { 3, 3 }, .padding = { 5, 5 } };
+    pleat_tensor *y = pleat_conv2d(x, w, NULL, &same), *z = pleat_conv2d(x, w, NULL, &around);
+    ck_assert(y && pleat_size(y, 2) == 10 && pleat_size(y, 3) == 11);
+    ck_assert_int_eq(pleat_conv2d_output_size((pleat_hw){ 10, 11 }, (pleat_hw){ 4, 4 }, &same).w, 11);
+    ck_assert(pleat_allclose(y, pleat_narrow(pleat_narrow(z, 2, 1, 10), 3, 1, 11), 0, 1e-13));
+    for (int mode = PLEAT_PAD_CONSTANT; mode <= PLEAT_PAD_CIRCULAR; mode++) {
+        const pleat_conv2d_opts o = {
+            .stride = { 2, 1 }, .padding = { 1, 2 }, .more = { 2, 1 }, .mode = (pleat_pad_mode)mode
+        };
+        const int64_t pads[] = { 2, 3, 1, 3 };
+        pleat_tensor *p = pleat_pad(x, pads, 4, &(pleat_pad_opts){ .mode = (pleat_pad_mode)mode });
+        ck_assert(pleat_allclose(pleat_conv2d(x, w, NULL, &o),
+                                 pleat_conv2d(p, w, NULL, &(pleat_conv2d_opts){ .stride = { 2, 1 } }), 0, 1e-13));
+        ck_assert_int_eq(pleat_size(pleat_conv2d(x, w, NULL, &o), 2),
+                         pleat_conv2d_output_size((pleat_hw){ 10, 11 }, (pleat_hw){ 4, 4 }, &o).h);
+    }
+    ck_assert_ptr_null(pleat_conv2d(x, w, NULL, &(pleat_conv2d_opts){ .stride = { 2, 2 }, .same = true }));
+    ck_assert_failed(PLEAT_EINVAL, "conv2d: same is for stride (1, 1)");
+    ck_assert_ptr_null(pleat_conv2d(x, w, NULL, &(pleat_conv2d_opts){ .more = { -1, 0 } }));
+    ck_assert_failed(PLEAT_EINVAL, "conv2d: padding behind");
+}
+END_TEST
+
 RUN_TESTS("conv2d", forward_is_the_formula, gradients_are_the_adjoints, unfold_and_matmul_agree,
           groups_are_separate_convolutions, views, empty, nothing_that_nobody_wants, second_derivatives, refusals,
-          weight_refusals)
+          weight_refusals, other_paddings)

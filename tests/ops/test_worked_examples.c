@@ -129,8 +129,8 @@ START_TEST(h_both_convolutions)
     in[2] = pleat_randn(PLEAT_SHAPE(64), dtype);
     for (int i = 0; i < 3; i++)
         pleat_set_requires_grad(in[i], true);
-    pleat_tensor *y =
-        pleat_conv2d(in[0], in[1], in[2], &(pleat_conv2d_opts){ f.stride, f.padding, f.dilation, 1, false });
+    pleat_tensor *y = pleat_conv2d(
+        in[0], in[1], in[2], &(pleat_conv2d_opts){ .stride = f.stride, .padding = f.padding, .dilation = f.dilation });
     ck_assert(pleat_shape_equal(pleat_shape_of(y), PLEAT_SHAPE(8, 64, 6, 5)));
     const oracle_sizes z = { 8, 32, 16, 16, 64, 3, 2, 6, 5 };
     oracle_compare("conv2d", y, &z, &f, in[0], in[1], NULL, in[2]);
