@@ -47,8 +47,8 @@ INLINE int64_t F(dense)(void *const *array, int64_t n, const VEC *p, int inputs,
     return i;
 }
 
-INLINE void F(run)(void *const *array, const int64_t *stride, int64_t n, const double *param, int inputs, F(lanes_fn) f,
-                   pleat_row_fn self)
+INLINE void F(run)(void *const *array, const int64_t *stride, int64_t n, const double *param, int inputs,
+                   bool broadcast, F(lanes_fn) f, pleat_row_fn self)
 {
     const VEC p[2] = { F(splat)((REAL)param[0]), F(splat)((REAL)param[1]) };
     bool all = stride[0] == 1;
@@ -57,9 +57,9 @@ INLINE void F(run)(void *const *array, const int64_t *stride, int64_t n, const d
     int64_t done = 0;
     if (all)
         done = F(dense)(array, n, p, inputs, 0, f);
-    else if (inputs == 2 && stride[0] == 1 && stride[1] == 1 && stride[2] == 0)
+    else if (broadcast && stride[0] == 1 && stride[1] == 1 && stride[2] == 0)
         done = F(dense)(array, n, p, inputs, 2, f);
-    else if (inputs == 2 && stride[0] == 1 && stride[1] == 0 && stride[2] == 1)
+    else if (broadcast && stride[0] == 1 && stride[1] == 0 && stride[2] == 1)
         done = F(dense)(array, n, p, inputs, 1, f);
     if (done == n)
         return;
@@ -69,7 +69,10 @@ INLINE void F(run)(void *const *array, const int64_t *stride, int64_t n, const d
     F(strided)(left, stride, n - done, param, inputs, self);
 }
 
-#define ROW(name, inputs, expression)                                                                                  \
+/* Two kinds of rows: of any inputs, and of two of which one may be a single element, repeated, at full speed. */
+#define ROW(name, inputs, expression) ROW_(name, inputs, false, expression)
+#define ROW_BROADCAST(name, expression) ROW_(name, 2, true, expression)
+#define ROW_(name, inputs, broadcast, expression)                                                                      \
     INLINE VEC F(name##_lanes)(const VEC *x, const VEC *p)                                                             \
     {                                                                                                                  \
         (void)x;                                                                                                       \
@@ -78,7 +81,7 @@ INLINE void F(run)(void *const *array, const int64_t *stride, int64_t n, const d
     }                                                                                                                  \
     static void F(name##_row)(void *const *array, const int64_t *stride, int64_t n, const double *param)               \
     {                                                                                                                  \
-        F(run)(array, stride, n, param, inputs, F(name##_lanes), F(name##_row));                                       \
+        F(run)(array, stride, n, param, inputs, broadcast, F(name##_lanes), F(name##_row));                            \
     }
 
 #define ZERO F(splat)(0)
@@ -183,11 +186,11 @@ INLINE VEC F(hardswish_slope)(VEC x)
     return PICK(x <= -3, ZERO, PICK(x >= 3, ONE, x / 3 + (REAL)0.5));
 }
 
-ROW(add, 2, x[0] + x[1])
-ROW(sub, 2, x[0] - x[1])
-ROW(mul, 2, x[0] * x[1])
-ROW(div, 2, x[0] / x[1])
-ROW(add_scaled, 2, x[0] + p[0] * x[1])
+ROW_BROADCAST(add, x[0] + x[1])
+ROW_BROADCAST(sub, x[0] - x[1])
+ROW_BROADCAST(mul, x[0] * x[1])
+ROW_BROADCAST(div, x[0] / x[1])
+ROW_BROADCAST(add_scaled, x[0] + p[0] * x[1])
 ROW(scale, 1, p[0] * x[0])
 ROW(affine, 1, p[0] * x[0] + p[1])
 ROW(neg, 1, -x[0])
@@ -210,9 +213,9 @@ ROW(relu, 1, PICK(x[0] < 0, ZERO, x[0]))
 ROW(relu_grad, 2, PICK(x[1] <= 0, ZERO, x[0]))
 ROW(leaky_relu, 1, PICK(x[0] > 0, x[0], p[0] * x[0]))
 ROW(leaky_relu_grad, 2, PICK(x[1] > 0, x[0], p[0] * x[0]))
-ROW(prelu, 2, PICK(x[0] > 0, x[0], x[1] * x[0]))
-ROW(maximum, 2, PICK((x[0] > x[1]) | (x[0] != x[0]), x[0], x[1]))
-ROW(minimum, 2, PICK((x[0] < x[1]) | (x[0] != x[0]), x[0], x[1]))
+ROW_BROADCAST(prelu, PICK(x[0] > 0, x[0], x[1] * x[0]))
+ROW_BROADCAST(maximum, PICK((x[0] > x[1]) | (x[0] != x[0]), x[0], x[1]))
+ROW_BROADCAST(minimum, PICK((x[0] < x[1]) | (x[0] != x[0]), x[0], x[1]))
 ROW(larger_grad, 3, PICK(x[1] < x[2], ZERO, PICK(x[1] == x[2], x[0] * (REAL)0.5, x[0])))
 ROW(abs, 1, F(abs)(x[0]))
 ROW(sign, 1, PICK(x[0] > 0, ONE, PICK(x[0] < 0, -ONE, ZERO)))
@@ -249,5 +252,7 @@ ROW(hardswish, 1, x[0] * (F(clamp)(x[0] + 3, ZERO, F(splat)(6)) / 6))
 ROW(hardswish_grad, 2, x[0] * F(hardswish_slope)(x[1]))
 
 #undef ROW
+#undef ROW_
+#undef ROW_BROADCAST
 #undef ZERO
 #undef ONE
