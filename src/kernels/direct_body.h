@@ -178,11 +178,11 @@ static void FN(channels)(const pleat_direct_work *w, const T *image, int64_t n, 
 {
     const pleat_patches *p = w->patches;
     const int64_t line = p->windows.w;
-    const T *x = image + (y * p->step.h + w->low.h) * p->size.w + w->low.w;
-    if (!w->in_place) {
+    const T *x = copy;
+    if (w->in_place)
+        x = image + (y * p->step.h + w->low.h) * p->size.w + w->low.w;
+    else
         FN(copy_band)(w, image, y, y_end, copy);
-        x = copy;
-    }
     for (; o < o_end; o += w->width) {
         const int64_t lanes = o_end - o < w->width ? o_end - o : w->width, vectors = lanes > VL ? 2 : 1;
         const int64_t most = vectors > 1 ? STRIP_2 : STRIP_1, strips = (line + most - 1) / most;
@@ -390,11 +390,11 @@ static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int6
     const int64_t walks = (w->k + WALK_TAPS - 1) / WALK_TAPS, count = (w->k + walks - 1) / walks;
     /* so many lines of turned gradient stay in the L1 cache for all taps */
     const int64_t near = WALK_BYTES / (line * width * (int64_t)sizeof(T)) + 1;
-    const T *x = image + (y * p->step.h + w->low.h) * p->size.w + w->low.w;
-    if (!w->in_place) {
+    const T *x = copy;
+    if (w->in_place)
+        x = image + (y * p->step.h + w->low.h) * p->size.w + w->low.w;
+    else
         FN(copy_band)(w, image, y, y_end, copy);
-        x = copy;
-    }
     for (; o < o_end; o += width) {
         const int64_t lanes = o_end - o < width ? o_end - o : width, vectors = lanes > VL ? 2 : 1;
         FN(get_pixels)

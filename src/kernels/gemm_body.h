@@ -47,18 +47,19 @@ static void FN(tile)(int64_t depth, const T *a, const T *b, T *c, int64_t c_row,
     }
 }
 
-/* From a column at (x, y) on to the next. */
-PLEAT_INLINE void FN(next_column)(const pleat_target *c, T **to, int64_t *x, int64_t *y)
+/* From a column at (x, y) and this offset on to the next. An offset and no pointer: behind the last column it may be
+ * anywhere. */
+PLEAT_INLINE void FN(next_column)(const pleat_target *c, int64_t *at, int64_t *x, int64_t *y)
 {
-    *to += c->column;
+    *at += c->column;
     if (++*x < c->width)
         return;
     *x = 0;
-    *to += c->line - c->width * c->column;
+    *at += c->line - c->width * c->column;
     if (++*y < c->height)
         return;
     *y = 0;
-    *to += c->image - c->height * c->line;
+    *at += c->image - c->height * c->line;
 }
 
 /* The same where C's tile is cut off, or its columns are not adjacent: by way of a whole tile, with the biases and C's
@@ -68,6 +69,7 @@ static void FN(tile_edge)(int64_t depth, const T *a, const T *b, T *to, const pl
 {
     T whole[MR * NR];
     FN(tile)(depth, a, b, whole, NR, false, NULL, NULL);
+    int64_t at = 0;
     for (int64_t j = 0; j < columns; j++) {
         for (int64_t i = 0; i < rows; i++) {
             T v = whole[i * NR + j];
@@ -75,9 +77,9 @@ static void FN(tile_edge)(int64_t depth, const T *a, const T *b, T *to, const pl
                 v += row_bias[i];
             if (col_bias)
                 v += col_bias[j];
-            to[i * c->row] = add ? v + to[i * c->row] : v;
+            to[at + i * c->row] = add ? v + to[at + i * c->row] : v;
         }
-        FN(next_column)(c, &to, &x, &y);
+        FN(next_column)(c, &at, &x, &y);
     }
 }
 
@@ -127,7 +129,7 @@ static void FN(add_slices)(const pleat_product *p, const void *partial, int64_t 
     const pleat_target *c = &p->c;
     for (int64_t i = i_begin; i < i_end; i++) {
         T *to = (T *)c->base + i * c->row;
-        int64_t x = 0, y = 0;
+        int64_t at = 0, x = 0, y = 0;
         for (int64_t j = 0; j < p->n; j += RUN) {
             const int64_t run = p->n - j < RUN ? p->n - j : RUN;
             const T *from = (const T *)partial + i * p->n + j;
@@ -143,8 +145,8 @@ static void FN(add_slices)(const pleat_product *p, const void *partial, int64_t 
                     sum[e] += ((const T *)p->row_bias)[i];
                 if (p->col_bias)
                     sum[e] += ((const T *)p->col_bias)[j + e];
-                *to = p->accumulate ? sum[e] + *to : sum[e];
-                FN(next_column)(c, &to, &x, &y);
+                to[at] = p->accumulate ? sum[e] + to[at] : sum[e];
+                FN(next_column)(c, &at, &x, &y);
             }
         }
     }
