@@ -17,7 +17,8 @@ extern const pleat_kernels pleat_kernels_avx512;
 static _Atomic(const pleat_kernels *) chosen;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static bool wanted(const char *isa)
+/* Unused where the generic table is the only one. */
+__attribute__((unused)) static bool wanted(const char *isa)
 {
     const char *name = getenv("PLEAT_ISA");
     return !name || !*name || strcmp(name, isa) == 0;
