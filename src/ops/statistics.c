@@ -114,13 +114,15 @@ static pleat_tensor *variance(pleat_tensor *x, pleat_dims dims, double correctio
 pleat_tensor *pleat_var(pleat_tensor *x, pleat_dims dims, double correction, bool keepdim)
 {
     entered e;
-    return leave(e, enter("var", x, &e) ? variance(x, dims, correction, keepdim) : NULL);
+    pleat_tensor *y = enter("var", x, &e) ? variance(x, dims, correction, keepdim) : NULL;
+    return leave(e, y);
 }
 
 pleat_tensor *pleat_std(pleat_tensor *x, pleat_dims dims, double correction, bool keepdim)
 {
     entered e;
-    return leave(e, enter("std", x, &e) ? root(variance(x, dims, correction, keepdim), 0.5) : NULL);
+    pleat_tensor *y = enter("std", x, &e) ? root(variance(x, dims, correction, keepdim), 0.5) : NULL;
+    return leave(e, y);
 }
 
 static pleat_tensor *norm(pleat_tensor *x, double p, pleat_dims dims, bool keepdim)
@@ -146,7 +148,8 @@ static pleat_tensor *norm(pleat_tensor *x, double p, pleat_dims dims, bool keepd
 pleat_tensor *pleat_norm(pleat_tensor *x, double p, pleat_dims dims, bool keepdim)
 {
     entered e;
-    return leave(e, enter("norm", x, &e) ? norm(x, p, dims, keepdim) : NULL);
+    pleat_tensor *y = enter("norm", x, &e) ? norm(x, p, dims, keepdim) : NULL;
+    return leave(e, y);
 }
 
 /* log sum exp(x) = m + log sum exp(x - m), m the largest: nothing overflows. m is a constant, so the gradient is that
@@ -169,5 +172,6 @@ static pleat_tensor *logsumexp(pleat_tensor *x, pleat_dims dims, bool keepdim)
 pleat_tensor *pleat_logsumexp(pleat_tensor *x, pleat_dims dims, bool keepdim)
 {
     entered e;
-    return leave(e, enter("logsumexp", x, &e) ? logsumexp(x, dims, keepdim) : NULL);
+    pleat_tensor *y = enter("logsumexp", x, &e) ? logsumexp(x, dims, keepdim) : NULL;
+    return leave(e, y);
 }
