@@ -157,9 +157,10 @@ static void FN(add_slices)(const pleat_product *p, const void *partial, int64_t 
 static void FN(pack_plain)(const T *from, int64_t lane, int64_t lanes, int64_t step, int64_t depth, int64_t width,
                            T *panel)
 {
-    for (int64_t k = 0; k < depth; k++, from += step, panel += width) {
+    for (int64_t k = 0; k < depth; k++, panel += width) {
+        const T *row = from + k * step; /* not from += step: behind the last row that may be no address */
         for (int64_t l = 0; l < lanes; l++)
-            panel[l] = from[l * lane];
+            panel[l] = row[l * lane];
         for (int64_t l = lanes; l < width; l++)
             panel[l] = 0;
     }

@@ -53,7 +53,7 @@ static pleat_status run(pleat_thread *thread, const pleat_op *op, pleat_tensor *
     for (int k = 0; k < op->outputs; k++)
         out_spec[k] = (pleat_spec){ 0 };
     pleat_call call = { .op = op,
-                        .params = params,
+                        .params = op->params_size ? params : NULL,
                         .inputs = count,
                         .outputs = op->outputs,
                         .in_spec = in_spec,

@@ -117,7 +117,7 @@ pleat_status pleat_tape_record(pleat_tape *tape, const pleat_call *call, const c
     p += sizeof *r;
     if (call->op->params_size)
         memcpy(p, call->params, call->op->params_size);
-    r->params = p;
+    r->params = call->op->params_size ? p : NULL;
     p += params;
     r->source = (pleat_source *)(void *)p;
     p += (size_t)n * sizeof *r->source;

@@ -111,7 +111,7 @@ START_TEST(lookups_say_what_there_is)
     ck_assert_ptr_null(pleat_module_parameter(m, NULL));
     ck_assert_failed(PLEAT_EINVAL, "name is NULL");
     for (int i = 0; i < 100; i++) { /* more than a message holds */
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "child%d", i);
         pleat_module_add_child(m, name, pleat_module_new(&null_class));
     }

@@ -68,7 +68,8 @@ static void collect_record(const pleat_record *r, const char *name, bool zero)
     ck_assert_int_lt(to->count, (int)(sizeof to->sample / sizeof *to->sample));
     pleat_tensor **in = calloc((size_t)r->inputs, sizeof *in);
     void *params = malloc(r->op->params_size + 1);
-    memcpy(params, r->params, r->op->params_size);
+    if (r->op->params_size)
+        memcpy(params, r->params, r->op->params_size);
     for (int i = 0; i < r->inputs; i++) {
         const pleat_source *source = &r->source[i];
         const bool wanted = source->leaf || source->serial;
