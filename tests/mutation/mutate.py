@@ -4,8 +4,9 @@
     tests/mutation/mutate.py [--count N] [--seed S] [--files GLOB ...] [--jobs J] [--list] [--build DIR]
 
 A mutant flips a sign, shifts an index or a bound, drops a term or a statement in a kernel, an op or the engine. Each is
-built in a copy of the sources and the tests run on it until one fails: fast ones first. A mutant that does not compile
-is drawn again; one that hangs or crashes is noticed. The report goes to standard output as Markdown: what was changed,
+built in a copy of the sources and the tests run on it until one fails, fast ones first. A mutant that does not compile
+is drawn again; one that hangs or crashes is noticed. The tests named as the broken file is go first, and only what
+they miss has the others built. The report goes to standard output as Markdown: what was changed,
 which test noticed, and the survivors, which want a test or an explanation.
 """
 import argparse
@@ -115,6 +116,51 @@ def tests_of(build):
     return [(name, seconds) for seconds, name in sorted(timed)]
 
 
+class Library:
+    """A copy of the sources, one place of which is broken at a time."""
+
+    def __init__(self, work, jobs):
+        self.source, self.build = os.path.join(work, "source"), os.path.join(work, "build")
+        shutil.rmtree(self.source, ignore_errors=True)
+        shutil.copytree(ROOT, self.source, ignore=shutil.ignore_patterns(".git", "build*"))
+        code, _ = run(["cmake", "-S", self.source, "-B", self.build, "-G", "Ninja", "-DPLEAT_EXAMPLES=OFF",
+                       "-DPLEAT_BENCH=OFF", "-DPLEAT_TESTS=ON"], work, 300)
+        self.make = ["cmake", "--build", self.build, "-j", str(jobs)]
+        if code != 0 or run(self.make, work, 3600)[0] != 0:
+            sys.exit("the unbroken library does not build")
+        self.tests = tests_of(self.build)
+
+    def first_to_fail(self, tests):
+        """Of the tests, (name, seconds) each: the one that notices; '' where none does; None where nothing builds."""
+        targets = [word for name, _ in tests for word in ("--target", name)]
+        if run(self.make + targets, self.build, 1800)[0] != 0:
+            return None
+        for name, seconds in tests:
+            status, _ = run([os.path.join(self.build, "tests", name)], os.path.join(self.build, "tests"),
+                            20 + 10 * seconds)
+            if status != 0:
+                return name if status is not None else name + " (time)"
+        return ""
+
+    def notices(self, name, number, after):
+        """first_to_fail for a mutant."""
+        path = os.path.join(self.source, name)
+        with open(path) as f:
+            text = f.read()
+        lines = text.split("\n")
+        lines[number] = after
+        with open(path, "w") as f:
+            f.write("\n".join(lines))
+        stem = re.sub(r"(_body)?\.[ch]$", "", os.path.basename(name))
+        own = [t for t in self.tests if stem in t[0]]
+        by = self.first_to_fail(own) if own else ""
+        if by == "":
+            by = self.first_to_fail([t for t in self.tests if t not in own])
+        with open(path, "w") as f:
+            f.write(text)
+        return by
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=30, help="how many mutants (30)")
@@ -142,45 +188,21 @@ def main():
     queue = [by_file[n][i] for i in range(max(map(len, by_file.values()))) for n in names if i < len(by_file[n])]
 
     work = args.build or tempfile.mkdtemp(prefix="pleat-mutants-")
-    source, build = os.path.join(work, "source"), os.path.join(work, "build")
-    shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", "build*"))
-    code, out = run(["cmake", "-S", source, "-B", build, "-G", "Ninja", "-DPLEAT_EXAMPLES=OFF", "-DPLEAT_BENCH=OFF",
-                     "-DPLEAT_TESTS=ON"], work, 300)
-    make = ["cmake", "--build", build, "-j", str(args.jobs)]
-    if code != 0 or run(make, work, 3600)[0] != 0:
-        sys.exit("the unbroken library does not build")
-    tests = tests_of(build)
-
-    noticed, survivors, tried = [], [], 0
+    library = Library(work, args.jobs)
+    noticed, survivors = [], []
     for name, number, kind, before, after in queue:
+        tried = len(noticed) + len(survivors)
         if tried == args.count:
             break
-        path = os.path.join(source, name)
-        with open(path) as f:
-            text = f.read()
-        lines = text.split("\n")
-        lines[number] = after
-        with open(path, "w") as f:
-            f.write("\n".join(lines))
-        code, out = run(make, work, 1800)
-        by = None
-        if code == 0:
-            tried += 1
-            for test, seconds in tests:
-                status, out = run([os.path.join(build, "tests", test)], os.path.join(build, "tests"), 20 + 10 * seconds)
-                if status != 0:
-                    by = test if status is not None else test + " (time)"
-                    break
+        if sys.stderr.isatty():
+            print(f"{tried}/{args.count}  {len(noticed)} noticed  {name}:{number + 1}", file=sys.stderr)
+        by = library.notices(name, number, after)
+        if by is not None:
             (noticed if by else survivors).append((name, number, kind, before, after, by))
-            if sys.stderr.isatty():
-                print(f"{tried}/{args.count}  {len(noticed)} noticed  {name}:{number + 1}", file=sys.stderr)
-        with open(path, "w") as f:
-            f.write(text)
     if not args.build:
         shutil.rmtree(work)
 
-    print(f"{len(noticed)} of {tried} mutants noticed (seed {args.seed}, {len(all_of_them)} places).\n")
+    print(f"{len(noticed)} of {len(noticed) + len(survivors)} mutants noticed (seed {args.seed}, {len(all_of_them)} places).\n")
     print("| place | kind | noticed by |\n| --- | --- | --- |")
     for name, number, kind, before, after, by in noticed:
         print(f"| {name}:{number + 1} | {kind} | {by} |")
