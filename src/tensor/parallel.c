@@ -76,6 +76,14 @@ static void watch_fork(void)
     pthread_atfork(NULL, NULL, in_child);
 }
 
+/* Every thread has a run of chunks of its own, so that it meets what lies in its cache since the loop before. The first
+ * of them it does itself; one that is done with all takes from the others'. */
+typedef struct {
+    _Alignas(64) atomic_llong next;
+    int64_t first, end;
+} share;
+enum { SHARES = 64 }; /* threads beyond have none, and take */
+
 static void run_parallel(int threads, int64_t chunks, int64_t n, int64_t grain, pleat_range_fn fn, void *ctx)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -83,17 +91,29 @@ static void run_parallel(int threads, int64_t chunks, int64_t n, int64_t grain, 
     atomic_store(&had_workers, true);
     const int rounding = fegetround();
     atomic_int busy = 0;
+    share shares[SHARES];
+    const int count = threads < SHARES ? threads : SHARES;
+    for (int i = 0; i < count; i++) {
+        shares[i].first = i > 0 ? shares[i - 1].end : 0;
+        shares[i].end = shares[i].first + chunks / count + (i < chunks % count);
+        atomic_init(&shares[i].next, shares[i].first + 1);
+    }
 #pragma omp parallel num_threads(threads)
     {
         const int own = fegetround(), before = worker;
         worker = omp_get_thread_num();
         if (own != rounding)
             fesetround(rounding);
-        bool worked = false;
-#pragma omp for schedule(static)
-        for (int64_t chunk = 0; chunk < chunks; chunk++) {
-            run(chunk, n, grain, fn, ctx);
-            worked = true;
+        bool worked = worker < count;
+        for (int i = worker; i < count; i += omp_get_num_threads()) /* may be fewer than asked for */
+            run(shares[i].first, n, grain, fn, ctx);
+        for (int i = 0; i < count; i++) {
+            share *s = &shares[(worker + i) % count];
+            int64_t chunk;
+            while ((chunk = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) < s->end) {
+                run(chunk, n, grain, fn, ctx);
+                worked = true;
+            }
         }
         if (own != rounding)
             fesetround(own);
