@@ -5,12 +5,24 @@
 
 #if PLEAT_VECTOR_BYTES * 8 / REAL_BITS == 16
 #define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define TWICE 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7
+#define TWICE_HIGH 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15
 #elif PLEAT_VECTOR_BYTES * 8 / REAL_BITS == 8
 #define EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15
+#define TWICE 0, 0, 1, 1, 2, 2, 3, 3
+#define TWICE_HIGH 4, 4, 5, 5, 6, 6, 7, 7
 #elif PLEAT_VECTOR_BYTES * 8 / REAL_BITS == 4
 #define EVEN 0, 2, 4, 6
+#define ODD 1, 3, 5, 7
+#define TWICE 0, 0, 1, 1
+#define TWICE_HIGH 2, 2, 3, 3
 #else
 #define EVEN 0, 2
+#define ODD 1, 3
+#define TWICE 0, 0
+#define TWICE_HIGH 1, 1
 #endif
 
 /* Image rows go through a buffer, so that what lies beside them can be read like them. */
@@ -129,35 +141,75 @@ static void F(max_row)(const pleat_max_pool_work *w, int64_t fits, const REAL *p
     }
 }
 
-/* The commonest case, 2 x 2 with stride 2 and no padding, at once: a window's four elements in registers. */
-static void F(max_row_2x2)(const REAL *top, int64_t width, int64_t windows, INT place, REAL *y, int64_t *index)
+/* The commonest case is squares of 2 x 2 pixels side by side without padding: a vector of windows at once. A row's last
+ * vector may reach into the next row, whose own windows are computed afterwards; only where nothing follows that
+ * belongs to the same chunk does it go through a buffer. index NULL: averages, with the factor, instead of maxima. */
+INLINE void F(squares)(const REAL *top, const REAL *bottom, INT place, INT below, REAL factor, REAL *y, int64_t *index)
 {
-    enum { PIECE = 128 };
+    const VEC t[2] = { F(load)(top), F(load)(top + LANES) }, b[2] = { F(load)(bottom), F(load)(bottom + LANES) };
+    const VEC v[4] = { __builtin_shufflevector(t[0], t[1], EVEN), __builtin_shufflevector(t[0], t[1], ODD),
+                       __builtin_shufflevector(b[0], b[1], EVEN), __builtin_shufflevector(b[0], b[1], ODD) };
+    if (!index) {
+        F(store)(y, ((v[0] + v[1]) + (v[2] + v[3])) * factor);
+        return;
+    }
+    typedef int64_t indices __attribute__((vector_size(LANES * sizeof(int64_t))));
+    VEC best = v[0];
+    IVEC from = { 0 };
+#pragma GCC unroll 3
+    for (INT k = 1; k < 4; k++) {
+        const IVEC wins = (v[k] > best) | (v[k] != v[k]);
+        best = PICK(wins, v[k], best);
+        from = (wins & (k / 2 * below + k % 2)) | (~wins & from);
+    }
+    INT step[LANES];
+    for (int64_t l = 0; l < LANES; l++)
+        step[l] = (INT)(2 * l);
+    IVEC steps;
+    memcpy(&steps, step, sizeof steps);
+    const indices at = __builtin_convertvector(from + (steps + place), indices);
+    F(store)(y, best);
+    memcpy(index, &at, sizeof at);
+}
+
+INLINE void F(row_of_squares)(const REAL *top, int64_t width, int64_t windows, INT place, REAL factor, bool room,
+                              REAL *y, int64_t *index)
+{
     const REAL *bottom = top + width;
     const INT below = (INT)width;
-    for (int64_t begin = 0; begin < windows; begin += PIECE) {
-        INT from[PIECE];
-        const int64_t n = windows - begin < PIECE ? windows - begin : PIECE;
-        const REAL *t = top + 2 * begin, *b = bottom + 2 * begin;
-        for (int64_t i = 0; i < n; i++) {
-            REAL best = t[2 * i];
-            INT at = 0;
-            const REAL second = t[2 * i + 1], third = b[2 * i], fourth = b[2 * i + 1];
-            bool wins = (second > best) | (second != second);
-            best = wins ? second : best;
-            at = wins ? 1 : at;
-            wins = (third > best) | (third != third);
-            best = wins ? third : best;
-            at = wins ? below : at;
-            wins = (fourth > best) | (fourth != fourth);
-            best = wins ? fourth : best;
-            at = wins ? below + 1 : at;
-            y[begin + i] = best;
-            from[i] = place + at + (INT)(2 * i);
+    for (int64_t i = 0; i < windows; i += LANES, place += 2 * (INT)LANES) {
+        const int64_t left = windows - i;
+        int64_t *at = index ? index + i : NULL;
+        if (left >= LANES || room) {
+            F(squares)(top + 2 * i, bottom + 2 * i, place, below, factor, y + i, at);
+            continue;
         }
-        for (int64_t i = 0; i < n; i++)
-            index[begin + i] = from[i];
-        place += 2 * PIECE;
+        REAL x[4 * LANES] = { 0 }, best[LANES];
+        int64_t from[LANES];
+        memcpy(x, top + 2 * i, (size_t)(2 * left) * sizeof(REAL));
+        memcpy(x + 2 * LANES, bottom + 2 * i, (size_t)(2 * left) * sizeof(REAL));
+        F(squares)(x, x + 2 * LANES, place, below, factor, best, index ? from : NULL);
+        memcpy(y + i, best, (size_t)left * sizeof(REAL));
+        if (index)
+            memcpy(at, from, (size_t)left * sizeof *from);
+    }
+}
+
+/* The adjoint of the averages: a row of pixels, each with its window's element times the factor. */
+INLINE void F(spread_squares)(const REAL *g, int64_t windows, REAL factor, bool room, REAL *y)
+{
+    for (int64_t i = 0; i < windows; i += LANES) {
+        const int64_t left = windows - i;
+        REAL buffer[2 * LANES] = { 0 };
+        const bool whole = left >= LANES || room;
+        if (!whole)
+            memcpy(buffer, g + i, (size_t)left * sizeof(REAL));
+        const VEC v = F(load)(whole ? g + i : buffer) * factor;
+        REAL *to = whole ? y + 2 * i : buffer;
+        F(store)(to, __builtin_shufflevector(v, v, TWICE));
+        F(store)(to + LANES, __builtin_shufflevector(v, v, TWICE_HIGH));
+        if (!whole)
+            memcpy(y + 2 * i, buffer, (size_t)(2 * left) * sizeof(REAL));
     }
 }
 
@@ -174,7 +226,8 @@ static void F(max)(const pleat_max_pool_work *w, int64_t begin, int64_t end)
         int64_t *index = w->index + i * w->windows.w;
         if (simple) {
             const int64_t first = 2 * row * w->image.w;
-            F(max_row_2x2)(plane + first, w->image.w, w->windows.w, (INT)first, y, index);
+            F(row_of_squares)
+            (plane + first, w->image.w, w->windows.w, (INT)first, 0, (end - 1 - i) * w->windows.w >= LANES, y, index);
         } else {
             F(max_row)(w, fits, plane, row, y, index);
         }
@@ -259,10 +312,40 @@ static void F(ranges)(const pleat_box_work *w, const REAL *down, int64_t first, 
     }
 }
 
+static void F(boxes_of_squares)(const pleat_box_work *w, int64_t begin, int64_t end)
+{
+    const bool adjoint = w->to.h > w->from.h;
+    const REAL factor =
+        *(const REAL *)(adjoint ? w->from_row : w->to_row) * *(const REAL *)(adjoint ? w->from_column : w->to_column);
+    int64_t row = begin % w->to.h;
+    const REAL *plane = (const REAL *)w->x + begin / w->to.h * w->from.h * w->from.w;
+    REAL *y = (REAL *)w->y + begin * w->to.w;
+    for (int64_t left = end - 1 - begin; left >= 0; left--, y += w->to.w) {
+        if (!adjoint) {
+            F(row_of_squares)
+            (plane + 2 * row * w->from.w, w->from.w, w->to.w, 0, factor, left * w->to.w >= LANES, y, NULL);
+        } else {
+            /* a row of windows makes two rows, or three where the image ends with a row that no window has */
+            const int64_t windows = row < 2 * w->from.h ? w->from.w : 0;
+            F(spread_squares)(plane + row / 2 * w->from.w, windows, factor, (left - 1) / 3 * w->from.w >= LANES, y);
+            for (int64_t c = 2 * windows; c < w->to.w; c++)
+                y[c] = 0;
+        }
+        if (++row == w->to.h) {
+            row = 0;
+            plane += w->from.h * w->from.w;
+        }
+    }
+}
+
 /* First down the columns, a whole row at once, then along the row. Pieces of the result take as many of its columns as
  * read no more of a row than the buffer holds; a range longer than that comes in several parts. */
 static void F(boxes)(const pleat_box_work *w, int64_t begin, int64_t end)
 {
+    if (w->squares) {
+        F(boxes_of_squares)(w, begin, end);
+        return;
+    }
     const REAL *from_row = w->from_row, *from_column = w->from_column, *to_row = w->to_row, *to_column = w->to_column;
     for (int64_t k = begin; k < end; k++) {
         const int64_t row = k % w->to.h;
@@ -322,3 +405,6 @@ static void F(largest)(const pleat_box_work *w, int64_t begin, int64_t end)
 
 #undef NOTHING
 #undef EVEN
+#undef ODD
+#undef TWICE
+#undef TWICE_HIGH

@@ -80,6 +80,15 @@ static void count_alike(const int64_t *bounds, int64_t n, int64_t *alike)
     }
 }
 
+/* Whether the ranges are pairs of elements, one after another from the first on, and alike. */
+static bool are_pairs(const int64_t *bounds, const double *divisor, int64_t n)
+{
+    bool pairs = true;
+    for (int64_t o = 0; o < n; o++)
+        pairs &= bounds[2 * o] == 2 * o && bounds[2 * o + 1] == 2 * o + 2 && divisor[o] == *divisor;
+    return pairs;
+}
+
 static void put(void *to, pleat_dtype dtype, int64_t i, double value)
 {
     if (dtype == PLEAT_F32)
@@ -130,6 +139,8 @@ static pleat_status run(const avg_params *p, pleat_hw image, const pleat_tensor 
                             .rows = used,
                             .columns = used + 2 * rows,
                             .alike = alike,
+                            .squares = are_pairs(bounds, divisor, windows.h) &&
+                                       are_pairs(bounds + 2 * rows, divisor + rows, windows.w),
                             .from_row = adjoint ? factor : one,
                             .from_column = adjoint ? column_factor : one,
                             .to_row = adjoint ? one : factor,
