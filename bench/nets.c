@@ -3,25 +3,6 @@
 
 /* ---- ResNet-20: He et al., CVPR 2016, with 1x1 convolutions where the shape changes ---- */
 
-typedef struct {
-    pleat_module *conv1, *norm1, *conv2, *norm2, *short_conv, *short_norm; /* the last two: NULL, or the shortcut's */
-} block;
-
-static pleat_tensor *block_forward(pleat_module *self, pleat_tensor *x)
-{
-    const block *b = pleat_module_state(self);
-    pleat_scope scope = pleat_scope_begin();
-    pleat_tensor *y = pleat_relu(pleat_forward(b->norm1, pleat_forward(b->conv1, x)));
-    y = pleat_forward(b->norm2, pleat_forward(b->conv2, y));
-    if (b->short_conv)
-        x = pleat_forward(b->short_norm, pleat_forward(b->short_conv, x));
-    return pleat_scope_return(scope, pleat_relu(pleat_add(y, x)));
-}
-
-static const pleat_module_class block_class = { .name = "block",
-                                                .state_size = sizeof(block),
-                                                .forward = block_forward };
-
 static pleat_module *conv(int64_t in, int64_t out, int64_t kernel, int64_t stride)
 {
     const int64_t padding = kernel / 2;
@@ -30,21 +11,11 @@ static pleat_module *conv(int64_t in, int64_t out, int64_t kernel, int64_t strid
         &(pleat_conv2d_opts){ .stride = { stride, stride }, .padding = { padding, padding }, .no_bias = true });
 }
 
-static pleat_module *block_new(int64_t in, int64_t out, int64_t stride)
+static pleat_module *block(int64_t in, int64_t out, int64_t stride)
 {
-    pleat_module *m = pleat_module_new(&block_class);
-    if (!m)
-        return NULL;
-    block *b = pleat_module_state(m);
-    b->conv1 = pleat_module_add_child(m, "conv1", conv(in, out, 3, stride));
-    b->norm1 = pleat_module_add_child(m, "norm1", pleat_nn_batch_norm2d(out));
-    b->conv2 = pleat_module_add_child(m, "conv2", conv(out, out, 3, 1));
-    b->norm2 = pleat_module_add_child(m, "norm2", pleat_nn_batch_norm2d(out));
-    if (in != out) {
-        b->short_conv = pleat_module_add_child(m, "short_conv", conv(in, out, 1, stride));
-        b->short_norm = pleat_module_add_child(m, "short_norm", pleat_nn_batch_norm2d(out));
-    }
-    return m;
+    return pleat_nn_residual(pleat_sequential(conv(in, out, 3, stride), pleat_nn_batch_norm2d(out), pleat_nn_relu(),
+                                              conv(out, out, 3, 1), pleat_nn_batch_norm2d(out)),
+                             in == out ? NULL : pleat_sequential(conv(in, out, 1, stride), pleat_nn_batch_norm2d(out)));
 }
 
 static pleat_tensor *mean_forward(pleat_module *self, pleat_tensor *x)
@@ -57,10 +28,10 @@ static const pleat_module_class mean_class = { .name = "mean", .forward = mean_f
 
 static pleat_module *resnet20(void)
 {
-    return pleat_sequential(conv(3, 16, 3, 1), pleat_nn_batch_norm2d(16), pleat_nn_relu(), block_new(16, 16, 1),
-                            block_new(16, 16, 1), block_new(16, 16, 1), block_new(16, 32, 2), block_new(32, 32, 1),
-                            block_new(32, 32, 1), block_new(32, 64, 2), block_new(64, 64, 1), block_new(64, 64, 1),
-                            pleat_module_new(&mean_class), pleat_nn_linear(64, 10));
+    return pleat_sequential(conv(3, 16, 3, 1), pleat_nn_batch_norm2d(16), pleat_nn_relu(), block(16, 16, 1),
+                            block(16, 16, 1), block(16, 16, 1), block(16, 32, 2), block(32, 32, 1), block(32, 32, 1),
+                            block(32, 64, 2), block(64, 64, 1), block(64, 64, 1), pleat_module_new(&mean_class),
+                            pleat_nn_linear(64, 10));
 }
 
 /* ---- The smaller ones ---- */

@@ -79,6 +79,10 @@ PLEAT_API pleat_module *pleat_nn_flatten(void); /* (N, ...) -> (N, rest) */
  * the result is NULL. */
 PLEAT_API pleat_module *pleat_sequential_of(pleat_module *const *modules, int count);
 
+/* relu(body(x) + shortcut(x)), both of one shape; without a shortcut (NULL) x itself is added. Takes both, named "body"
+ * and "shortcut"; a NULL that an earlier failure left fails here, too. He et al., CVPR 2016. */
+PLEAT_API pleat_module *pleat_nn_residual(pleat_module *body, pleat_module *shortcut);
+
 /* ---- Initialisation, in place and off the tape; return t ---- */
 
 /* The numbers that PyTorch computes for a weight (out, in / groups, KH, KW) or (out, in). */

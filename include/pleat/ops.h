@@ -27,6 +27,8 @@ PLEAT_API pleat_tensor *pleat_pow(pleat_tensor *x, double exponent); /* the grad
 /* min(max(x, low), high); gradient 1 where low <= x <= high. Infinities are bounds like any. low <= high. */
 PLEAT_API pleat_tensor *pleat_clamp(pleat_tensor *x, double low, double high);
 PLEAT_API pleat_tensor *pleat_relu(pleat_tensor *x); /* gradient 0 at 0 */
+/* relu(a + b) in one pass over memory, forward and backward: what a residual block ends with. */
+PLEAT_API pleat_tensor *pleat_add_relu(pleat_tensor *a, pleat_tensor *b);
 
 PLEAT_API pleat_tensor *pleat_square(pleat_tensor *x);     /* pow(x, 2) */
 PLEAT_API pleat_tensor *pleat_reciprocal(pleat_tensor *x); /* pow(x, -1) */

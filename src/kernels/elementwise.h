@@ -55,6 +55,7 @@ typedef struct {
     X(leaky_relu)      /* a where a > 0, else p a */                                                                   \
     X(leaky_relu_grad) /* a where b > 0, else p a */                                                                   \
     X(prelu)           /* a where a > 0, else b a */                                                                   \
+    X(add_relu)        /* max(a + b, 0), NaN for NaN */                                                                \
     X(maximum)         /* NaN where one is */                                                                          \
     X(minimum)         /* NaN where one is */                                                                          \
     X(larger_grad)     /* 0 where b < c, a / 2 where b = c, else a */                                                  \

@@ -107,6 +107,13 @@ static pleat_status add_backward(pleat_call *call)
     return PLEAT_OK;
 }
 
+/* The result tells where the sum was above 0. */
+static pleat_status add_relu_backward(pleat_call *call)
+{
+    call->grad_in[0] = call->grad_in[1] = pleat_gate(&pleat_op_relu_grad, call, call->out[0]);
+    return PLEAT_OK;
+}
+
 static pleat_status sub_backward(pleat_call *call)
 {
     call->grad_in[0] = call->grad_out[0];
@@ -182,6 +189,7 @@ static pleat_status larger_grad_backward(pleat_call *call)
         return pleat_map_forward(call, pleat_kernels_get()->elementwise->op);                                          \
     }
 FORWARD(add)
+FORWARD(add_relu)
 FORWARD(sub)
 FORWARD(mul)
 FORWARD(div)
@@ -194,6 +202,7 @@ FORWARD(larger_grad)
     .forward = op##_forward, .backward = op##_backward
 
 const pleat_op pleat_op_add = { BINARY(add) };
+const pleat_op pleat_op_add_relu = { BINARY(add_relu), .keeps = { PLEAT_KEEP_OUT(0), PLEAT_KEEP_OUT(0) } };
 const pleat_op pleat_op_sub = { BINARY(sub) };
 const pleat_op pleat_op_mul = { BINARY(mul), .keeps = { PLEAT_KEEP_IN(1), PLEAT_KEEP_IN(0) } };
 const pleat_op pleat_op_div = { BINARY(div), .keeps = { PLEAT_KEEP_IN(1), PLEAT_KEEP_IN(1) | PLEAT_KEEP_OUT(0) } };
@@ -223,6 +232,7 @@ const pleat_op pleat_op_larger_grad = {
         return pleat_apply(&pleat_op_##op, (pleat_tensor *[]){ a, b }, 2, NULL);                                       \
     }
 PUBLIC(add)
+PUBLIC(add_relu)
 PUBLIC(sub)
 PUBLIC(mul)
 PUBLIC(div)

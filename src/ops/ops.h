@@ -5,6 +5,7 @@
 #include <pleat/op.h>
 
 extern const pleat_op pleat_op_add;
+extern const pleat_op pleat_op_add_relu;
 extern const pleat_op pleat_op_sub;
 extern const pleat_op pleat_op_mul;
 extern const pleat_op pleat_op_div;

@@ -4,6 +4,7 @@
 
 static const pleat_op *const table[] = {
     &pleat_op_add,
+    &pleat_op_add_relu,
     &pleat_op_sub,
     &pleat_op_mul,
     &pleat_op_div,

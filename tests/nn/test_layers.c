@@ -42,6 +42,9 @@ START_TEST(members_are_pytorchs)
     holds(pleat_sequential(pleat_nn_flatten(), pleat_sequential(pleat_nn_relu(), pleat_nn_linear_no_bias(1, 2))),
           "1.1.weight(2, 1)! ");
     holds(pleat_sequential_of(NULL, 0), "");
+    holds(pleat_nn_residual(pleat_nn_relu(), NULL), "");
+    holds(pleat_nn_residual(pleat_nn_linear_no_bias(2, 2), pleat_nn_linear_no_bias(2, 2)),
+          "body.weight(2, 2)! shortcut.weight(2, 2)! ");
 }
 END_TEST
 
@@ -174,6 +177,28 @@ START_TEST(options_reach_the_op)
 }
 END_TEST
 
+START_TEST(a_residual_block_adds)
+{
+    const pleat_scope s = pleat_scope_begin();
+    pleat_tensor *x = pleat_randn(PLEAT_SHAPE(3, 2), PLEAT_F64);
+    pleat_module *body = pleat_nn_linear(2, 2), *shortcut = pleat_nn_linear(2, 2);
+    pleat_module *m = pleat_nn_residual(body, shortcut);
+    ck_assert_ok(pleat_module_to(m, PLEAT_F64));
+    pleat_tensor *want = pleat_relu(pleat_add(pleat_forward(body, x), pleat_forward(shortcut, x)));
+    ck_assert(pleat_allclose(pleat_forward(m, x), want, 0, 0));
+    ck_assert_ok(pleat_gradcheck_module(m, x, NULL));
+    pleat_module_free(m);
+
+    body = pleat_nn_linear(2, 2);
+    m = pleat_nn_residual(body, NULL);
+    ck_assert_ok(pleat_module_to(m, PLEAT_F64));
+    ck_assert(pleat_allclose(pleat_forward(m, x), pleat_relu(pleat_add(pleat_forward(body, x), x)), 0, 0));
+    pleat_module_free(m);
+    pleat_scope_end(s);
+    ck_assert_int_eq(pleat_live_tensors(), 0);
+}
+END_TEST
+
 START_TEST(a_sequence_frees_what_is_in_between)
 {
     const pleat_scope s = pleat_scope_begin();
@@ -232,6 +257,8 @@ START_TEST(bad_arguments)
             "nn_linear: features");
     refused(pleat_sequential(pleat_nn_linear(2, 3), NULL), inval, "child '1' is NULL");
     refused(pleat_sequential_of(NULL, 2), inval, "sequential");
+    refused(pleat_nn_residual(NULL, NULL), inval, "child 'body' is NULL");
+    refused(pleat_nn_residual(pleat_nn_relu(), pleat_nn_linear(0, 3)), inval, "features");
 
     const pleat_scope s = pleat_scope_begin();
     pleat_module *m = pleat_nn_batch_norm2d(2);
@@ -249,9 +276,10 @@ START_TEST(no_memory)
 {
     for (int64_t n = 1;; n++) {
         pleat_memory_fail_after(n);
-        pleat_module *m = pleat_sequential(pleat_nn_conv2d(2, 2, HW(1, 1), NULL), pleat_nn_batch_norm2d(2),
-                                           pleat_nn_relu(), pleat_nn_max_pool2d(&(pleat_window){ .kernel = { 2, 2 } }),
-                                           pleat_nn_dropout(0.5), pleat_nn_flatten(), pleat_nn_linear(2, 2));
+        pleat_module *m =
+            pleat_sequential(pleat_nn_conv2d(2, 2, HW(1, 1), NULL), pleat_nn_batch_norm2d(2), pleat_nn_relu(),
+                             pleat_nn_max_pool2d(&(pleat_window){ .kernel = { 2, 2 } }), pleat_nn_dropout(0.5),
+                             pleat_nn_flatten(), pleat_nn_residual(pleat_nn_linear(2, 2), pleat_nn_linear(2, 2)));
         const bool done = pleat_memory_fail_after(0) > 0;
         ck_assert_int_eq(pleat_check(), done ? PLEAT_OK : PLEAT_ENOMEM);
         ck_assert((m != NULL) == done);
@@ -298,4 +326,5 @@ START_TEST(fans_and_distributions)
 END_TEST
 
 RUN_TESTS("layers", members_are_pytorchs, they_start_as_pytorchs_do, a_network_computes_what_pytorchs_does,
-          options_reach_the_op, a_sequence_frees_what_is_in_between, bad_arguments, no_memory, fans_and_distributions)
+          options_reach_the_op, a_residual_block_adds, a_sequence_frees_what_is_in_between, bad_arguments, no_memory,
+          fans_and_distributions)

@@ -44,6 +44,9 @@ static void samples_activations(void)
         SAMPLE(f(wide(3, 1), wide(2, 1, 4)));
         SAMPLE(f(wide(), wide(5)));
     }
+    SAMPLE(pleat_add_relu(wide(3, 4), wide(3, 4)));
+    SAMPLE(pleat_add_relu(wide(3, 1), wide(2, 1, 4)));
+    SAMPLE(pleat_add_relu(positive(), wide(5)));
     SAMPLE(pleat_where(pleat_gt(wide(3, 4), pleat_scalar(0, PLEAT_F64)), wide(3, 4), wide(4)));
     SAMPLE(pleat_where(pleat_gt(wide(2, 1), pleat_scalar(0, PLEAT_F64)), wide(), wide(4)));
 }

@@ -70,12 +70,14 @@ typedef struct {
         return expression;                                                                                             \
     }
 BINARY(add, a + b)
+BINARY(add_relu, a + b < 0 ? 0 : a + b)
 BINARY(sub, a - b)
 BINARY(mul, a *b)
 BINARY(div, a / b)
 
 static const binary binaries[] = {
     { "add", pleat_add, add_want },
+    { "add_relu", pleat_add_relu, add_relu_want },
     { "sub", pleat_sub, sub_want },
     { "mul", pleat_mul, mul_want },
     { "div", pleat_div, div_want },
