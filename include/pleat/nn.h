@@ -67,6 +67,13 @@ PLEAT_API pleat_module *pleat_nn_conv2d(int64_t in_channels, int64_t out_channel
                                         const pleat_conv2d_opts *opts);
 PLEAT_API pleat_module *pleat_nn_conv_transpose2d(int64_t in_channels, int64_t out_channels, pleat_hw kernel,
                                                   const pleat_conv_transpose2d_opts *opts);
+PLEAT_API pleat_module *pleat_nn_conv1d(int64_t in_channels, int64_t out_channels, int64_t kernel,
+                                        const pleat_conv1d_opts *opts);
+PLEAT_API pleat_module *pleat_nn_conv_transpose1d(int64_t in_channels, int64_t out_channels, int64_t kernel,
+                                                  const pleat_conv_transpose1d_opts *opts);
+/* The forward of a conv_transpose2d, or with {0, length} of a conv_transpose1d, whose result is of this size (the
+ * option output_size) for this call, whatever its options say: on the way up, what was on the way down. */
+PLEAT_API pleat_tensor *pleat_forward_to_size(pleat_module *m, pleat_tensor *x, pleat_hw size);
 PLEAT_API pleat_module *pleat_nn_linear(int64_t in_features, int64_t out_features);
 PLEAT_API pleat_module *pleat_nn_linear_no_bias(int64_t in_features, int64_t out_features);
 PLEAT_API pleat_module *pleat_nn_batch_norm2d(int64_t channels);

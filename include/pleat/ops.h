@@ -24,7 +24,7 @@ PLEAT_API pleat_tensor *pleat_exp(pleat_tensor *x);
 PLEAT_API pleat_tensor *pleat_log(pleat_tensor *x);
 PLEAT_API pleat_tensor *pleat_sqrt(pleat_tensor *x);
 PLEAT_API pleat_tensor *pleat_pow(pleat_tensor *x, double exponent); /* the gradient at exponent 0 is 0 everywhere */
-/* min(max(x, low), high); gradient 1 where low <= x <= high. Infinities are bounds like any. low <= high. */
+/* min(max(x, low), high); gradient 1 where low < x < high, else 0. Infinities are bounds like any. low <= high. */
 PLEAT_API pleat_tensor *pleat_clamp(pleat_tensor *x, double low, double high);
 PLEAT_API pleat_tensor *pleat_relu(pleat_tensor *x); /* gradient 0 at 0 */
 /* relu(a + b) in one pass over memory, forward and backward: what a residual block ends with. */
@@ -80,7 +80,7 @@ typedef struct {
 PLEAT_API pleat_tensor *pleat_softplus(pleat_tensor *x, const pleat_softplus_opts *opts);
 PLEAT_API pleat_tensor *pleat_logsigmoid(pleat_tensor *x);                        /* log(sigmoid(x)) */
 PLEAT_API pleat_tensor *pleat_softsign(pleat_tensor *x);                          /* x / (1 + |x|) */
-PLEAT_API pleat_tensor *pleat_hardtanh(pleat_tensor *x, double low, double high); /* clamp, but gradient 0 at bounds */
+PLEAT_API pleat_tensor *pleat_hardtanh(pleat_tensor *x, double low, double high); /* clamp, but gradient 1 at NaN */
 PLEAT_API pleat_tensor *pleat_hardsigmoid(pleat_tensor *x);                       /* clamp(x + 3, 0, 6) / 6 */
 PLEAT_API pleat_tensor *pleat_hardswish(pleat_tensor *x);                         /* x hardsigmoid(x) */
 
@@ -281,10 +281,12 @@ typedef struct {
     pleat_hw dilation;       /* {0, 0}: {1, 1} */
     int64_t groups;          /* 0: 1 */
     bool no_bias;            /* for the module */
+    pleat_hw output_size;    /* where not {0, 0}: the result's, instead of by output_padding */
 } pleat_conv_transpose2d_opts;
 
 /* The adjoint of conv2d in its input. x (N, C, H, W) or (C, H, W); weight (C, O/groups, KH, KW); bias (O) or NULL ->
- * (N, O, OH, OW), OH = (H - 1) SH - 2 PH + DH (KH - 1) + output_padding + 1. */
+ * (N, O, OH, OW), OH = (H - 1) SH - 2 PH + DH (KH - 1) + output_padding + 1. An output_size is one that conv2d makes
+ * x's size of: from that with no output_padding to stride - 1 more; any other is refused with this range. */
 PLEAT_API pleat_tensor *pleat_conv_transpose2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                                const pleat_conv_transpose2d_opts *opts);
 
@@ -300,12 +302,18 @@ PLEAT_API pleat_hw pleat_conv_transpose2d_output_size(pleat_hw image, pleat_hw k
                                                       const pleat_conv_transpose2d_opts *opts);
 
 /* In one dimension: x (N, C, L) or (C, L), weight (O, C/groups, K), or (C, O/groups, K) for the transpose. The same
- * core. */
+ * core, and options that mean the same. */
 typedef struct {
     int64_t stride, padding, dilation, groups; /* stride, dilation, groups 0: 1 */
+    bool no_bias;
+    bool same;
+    int64_t more;
+    pleat_pad_mode mode;
 } pleat_conv1d_opts;
 typedef struct {
     int64_t stride, padding, output_padding, dilation, groups;
+    bool no_bias;
+    int64_t output_size; /* where not 0 */
 } pleat_conv_transpose1d_opts;
 PLEAT_API pleat_tensor *pleat_conv1d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                      const pleat_conv1d_opts *opts);
@@ -319,7 +327,7 @@ PLEAT_API pleat_tensor *pleat_conv_transpose1d(pleat_tensor *x, pleat_tensor *we
 PLEAT_API pleat_tensor *pleat_local_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                            const pleat_conv2d_opts *opts);
 /* Its transpose: conv_transpose2d with other weights at each place of x. Weight (H, W, C, O/groups, KH, KW), bias (O),
- * or one for each place of the result, or NULL. output_padding is below the stride. */
+ * or one for each place of the result, or NULL. */
 PLEAT_API pleat_tensor *pleat_local_conv_transpose2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                                      const pleat_conv_transpose2d_opts *opts);
 

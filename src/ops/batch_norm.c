@@ -492,9 +492,9 @@ pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tens
         return pleat_apply(&pleat_op_batch_norm_eval, (pleat_tensor *[]){ x, weight, bias, running_mean, running_var },
                            5, &params);
 
-    const char *context = pleat_context("batch_norm");
+    const char *context = pleat_begin_context("batch_norm");
     const pleat_status fit = pleat_check_statistics(x, running_mean, running_var, &o);
-    pleat_context(context);
+    pleat_end_context(context);
     if (fit != PLEAT_OK)
         return NULL;
 

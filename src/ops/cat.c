@@ -176,7 +176,7 @@ pleat_status pleat_split(pleat_tensor *x, const int64_t *sizes, int count, int d
                        "the %d sizes must be 0 or more and add up to the %" PRId64 " of dimension %d of %s", count,
                        x->shape.dim[dim], dim, pleat_shape_text(x->shape).text);
     }
-    pleat_context(context);
+    pleat_end_context(context);
     return pleat_tell(pleat_pending());
 }
 
@@ -189,6 +189,6 @@ int pleat_chunk(pleat_tensor *x, int chunks, int dim, pleat_tensor **parts)
         count = n == 0 ? chunks : (n - 1) / every + 1;
         cut(x, dim, NULL, every, (int)count, parts);
     }
-    pleat_context(context);
+    pleat_end_context(context);
     return pleat_pending() == PLEAT_OK ? (int)count : 0;
 }

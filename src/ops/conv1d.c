@@ -32,25 +32,29 @@ static pleat_tensor *as_image(pleat_tensor *x)
 
 pleat_tensor *pleat_conv1d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias, const pleat_conv1d_opts *opts)
 {
-    const char *context = pleat_context("conv1d");
+    const char *context = pleat_begin_context("conv1d");
     pleat_tensor *y = NULL;
     if (check(x, weight)) {
         const pleat_conv1d_opts o = opts ? *opts : (pleat_conv1d_opts){ 0 };
-        const pleat_conv2d_opts flat = {
-            .stride = along(o.stride), .padding = { 0, o.padding }, .dilation = along(o.dilation), .groups = o.groups
-        };
+        const pleat_conv2d_opts flat = { .stride = along(o.stride),
+                                         .padding = { 0, o.padding },
+                                         .dilation = along(o.dilation),
+                                         .groups = o.groups,
+                                         .same = o.same,
+                                         .more = { 0, o.more },
+                                         .mode = o.mode };
         const pleat_scope scope = pleat_scope_begin();
         y = pleat_conv2d(as_image(x), as_image(weight), bias, &flat);
         y = pleat_scope_return(scope, y ? pleat_squeeze(y, -2) : NULL);
     }
-    pleat_context(context);
+    pleat_end_context(context);
     return y;
 }
 
 pleat_tensor *pleat_conv_transpose1d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                      const pleat_conv_transpose1d_opts *opts)
 {
-    const char *context = pleat_context("conv_transpose1d");
+    const char *context = pleat_begin_context("conv_transpose1d");
     pleat_tensor *y = NULL;
     if (check(x, weight)) {
         const pleat_conv_transpose1d_opts o = opts ? *opts : (pleat_conv_transpose1d_opts){ 0 };
@@ -58,11 +62,12 @@ pleat_tensor *pleat_conv_transpose1d(pleat_tensor *x, pleat_tensor *weight, plea
                                                    .padding = { 0, o.padding },
                                                    .output_padding = { 0, o.output_padding },
                                                    .dilation = along(o.dilation),
-                                                   .groups = o.groups };
+                                                   .groups = o.groups,
+                                                   .output_size = along(o.output_size) };
         const pleat_scope scope = pleat_scope_begin();
         y = pleat_conv_transpose2d(as_image(x), as_image(weight), bias, &flat);
         y = pleat_scope_return(scope, y ? pleat_squeeze(y, -2) : NULL);
     }
-    pleat_context(context);
+    pleat_end_context(context);
     return y;
 }

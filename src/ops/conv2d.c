@@ -88,48 +88,17 @@ const pleat_op pleat_op_conv2d = {
     .backward = backward,
 };
 
-/* Padding that the engine does not do by itself becomes an op in front: two sides that differ, and the modes. Sets what
- * there is to pad before and behind (of w, then of h), and leaves none to the engine; false: nothing of the kind. */
-static bool pads_apart(const pleat_tensor *weight, const pleat_conv2d_opts *o, pleat_window *window, int64_t pads[4])
-{
-    if (!o->same && o->more.h == 0 && o->more.w == 0 && o->mode == PLEAT_PAD_CONSTANT)
-        return false;
-    pleat_window full = *window;
-    full.kernel = (pleat_hw){ pleat_size(weight, 2), pleat_size(weight, 3) };
-    if (pleat_ndim(weight) != 4 || pleat_window_resolve(&full, &full) != PLEAT_OK)
-        return false; /* the op says what is wrong with such a weight */
-    pleat_hw before = full.padding, behind = { 0, 0 };
-    if (o->same) {
-        if (full.stride.h != 1 || full.stride.w != 1 || before.h || before.w || o->more.h || o->more.w)
-            pleat_fail(PLEAT_EINVAL, "same is for stride (1, 1) and no other padding, not stride %s, padding %s",
-                       pleat_hw_text(full.stride).text, pleat_hw_text(before).text);
-        if (__builtin_mul_overflow(full.dilation.h, full.kernel.h - 1, &behind.h) ||
-            __builtin_mul_overflow(full.dilation.w, full.kernel.w - 1, &behind.w))
-            pleat_fail(PLEAT_EINVAL, "dilation %s is too large", pleat_hw_text(full.dilation).text);
-        before = (pleat_hw){ behind.h / 2, behind.w / 2 };
-        behind = (pleat_hw){ behind.h - before.h, behind.w - before.w };
-    } else if (o->more.h < 0 || o->more.w < 0 || __builtin_add_overflow(before.h, o->more.h, &behind.h) ||
-               __builtin_add_overflow(before.w, o->more.w, &behind.w))
-        pleat_fail(PLEAT_EINVAL, "padding behind %s must not be negative, nor overflow", pleat_hw_text(o->more).text);
-    pads[0] = before.w;
-    pads[1] = behind.w;
-    pads[2] = before.h;
-    pads[3] = behind.h;
-    window->padding = (pleat_hw){ 0, 0 };
-    return pleat_pending() == PLEAT_OK;
-}
-
 pleat_tensor *pleat_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias, const pleat_conv2d_opts *opts)
 {
     pleat_conv_params params = { .groups = 0 };
     if (opts) {
         params.window = (pleat_window){ .stride = opts->stride, .padding = opts->padding, .dilation = opts->dilation };
         params.groups = opts->groups;
-        int64_t pads[4];
-        const char *context = pleat_context("conv2d");
-        if (pleat_pending() == PLEAT_OK && x && weight && pads_apart(weight, opts, &params.window, pads))
-            x = pleat_pad(x, pads, 4, &(pleat_pad_opts){ .mode = opts->mode });
-        pleat_context(context);
+        if (x && pleat_ndim(weight) == 4) { /* the op says what is wrong with any other weight */
+            const char *context = pleat_begin_context("conv2d");
+            x = pleat_conv_pad(x, (pleat_hw){ pleat_size(weight, 2), pleat_size(weight, 3) }, opts, &params.window);
+            pleat_end_context(context);
+        }
     }
     return pleat_apply(&pleat_op_conv2d, (pleat_tensor *[]){ x, weight, bias }, 3, &params);
 }

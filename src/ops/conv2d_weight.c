@@ -8,6 +8,7 @@
  * to a stride or more: the places that are missing count as zero. */
 #include "ops/conv_op.h"
 #include "ops/ops.h"
+#include "tensor/error.h"
 
 static pleat_status infer(const pleat_call *call, pleat_spec *out)
 {
@@ -99,6 +100,11 @@ pleat_tensor *pleat_conv2d_weight(pleat_tensor *x, pleat_tensor *grad, pleat_hw 
         params.window.padding = opts->padding;
         params.window.dilation = opts->dilation;
         params.groups = opts->groups;
+        if (x) {
+            const char *context = pleat_begin_context("conv2d_weight");
+            x = pleat_conv_pad(x, kernel, opts, &params.window);
+            pleat_end_context(context);
+        }
     }
     return pleat_apply(&pleat_op_conv2d_weight, (pleat_tensor *[]){ x, grad }, 2, &params);
 }

@@ -1,6 +1,8 @@
 /* The convolution triad's common checks. */
 #include "ops/conv_op.h"
 
+#include "tensor/error.h"
+
 pleat_status pleat_images_of(const char *name, const pleat_spec *spec, pleat_images *images)
 {
     const int64_t *dim = spec->shape.dim;
@@ -62,6 +64,41 @@ pleat_conv_shape pleat_conv_shape_of(const pleat_call *call, const pleat_spec *x
                                .stride = w.stride,
                                .padding = w.padding,
                                .dilation = w.dilation };
+}
+
+/* What `same` pads before and behind: dilation (kernel - 1) in all, an odd one more behind. */
+static void pads_of_same(const pleat_conv2d_opts *o, const pleat_window *full, pleat_hw *before, pleat_hw *behind)
+{
+    if (full->stride.h != 1 || full->stride.w != 1 || before->h || before->w || o->more.h || o->more.w)
+        pleat_fail(PLEAT_EINVAL, "same is for stride (1, 1) and no other padding, not stride %s, padding %s, more %s",
+                   pleat_hw_text(full->stride).text, pleat_hw_text(*before).text, pleat_hw_text(o->more).text);
+    else if (__builtin_mul_overflow(full->dilation.h, full->kernel.h - 1, &behind->h) ||
+             __builtin_mul_overflow(full->dilation.w, full->kernel.w - 1, &behind->w))
+        pleat_fail(PLEAT_EINVAL, "dilation %s is too large", pleat_hw_text(full->dilation).text);
+    *before = (pleat_hw){ behind->h / 2, behind->w / 2 };
+    *behind = (pleat_hw){ behind->h - before->h, behind->w - before->w };
+}
+
+pleat_tensor *pleat_conv_pad(pleat_tensor *x, pleat_hw kernel, const pleat_conv2d_opts *o, pleat_window *window)
+{
+    if (pleat_pending() != PLEAT_OK || (!o->same && o->more.h == 0 && o->more.w == 0 && o->mode == PLEAT_PAD_CONSTANT))
+        return x;
+    pleat_window full = *window;
+    full.kernel = kernel;
+    pleat_images images;
+    const pleat_spec spec = { .shape = pleat_shape_of(x) };
+    if (pleat_images_of("input", &spec, &images) != PLEAT_OK || pleat_window_resolve(&full, &full) != PLEAT_OK)
+        return NULL;
+    pleat_hw before = full.padding, behind = { 0, 0 };
+    if (o->same)
+        pads_of_same(o, &full, &before, &behind);
+    else if (o->more.h < 0 || o->more.w < 0 || __builtin_add_overflow(before.h, o->more.h, &behind.h) ||
+             __builtin_add_overflow(before.w, o->more.w, &behind.w))
+        pleat_fail(PLEAT_EINVAL, "padding behind %s must not be negative, nor overflow", pleat_hw_text(o->more).text);
+    window->padding = (pleat_hw){ 0, 0 };
+    return pleat_pending() == PLEAT_OK ? pleat_pad(x, (const int64_t[]){ before.w, behind.w, before.h, behind.h }, 4,
+                                                   &(pleat_pad_opts){ .mode = o->mode })
+                                       : NULL;
 }
 
 pleat_tensor *pleat_conv_bias_grad(pleat_tensor *grad)

@@ -10,6 +10,7 @@
 typedef struct {
     pleat_window window;     /* as given, and its kernel only for conv2d_weight: the others have a weight */
     pleat_hw output_padding; /* conv_transpose2d's */
+    pleat_hw output_size;    /* likewise; {0, 0}: by output_padding */
     int64_t groups;          /* 0: 1 */
 } pleat_conv_params;
 
@@ -38,6 +39,10 @@ static inline pleat_hw pleat_conv_kernel(const pleat_spec *weight)
 
 /* The engine's description: x images and y outputs of it, whichever of the three is computed. */
 pleat_conv_shape pleat_conv_shape_of(const pleat_call *call, const pleat_spec *x, const pleat_spec *y, pleat_hw kernel);
+
+/* x with the padding that the engine does not do by itself, two sides that differ and the modes, as an op in front;
+ * none is left in *window then. Without such padding x itself. NULL with an error. */
+pleat_tensor *pleat_conv_pad(pleat_tensor *x, pleat_hw kernel, const pleat_conv2d_opts *opts, pleat_window *window);
 
 /* The gradient by the bias: the sum over all but the channels. */
 pleat_tensor *pleat_conv_bias_grad(pleat_tensor *grad);

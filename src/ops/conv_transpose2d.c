@@ -39,7 +39,7 @@ static pleat_status infer(const pleat_call *call, pleat_spec *out)
                           pleat_shape_text(weight->shape).text, (long long)groups);
     status = pleat_conv_check_bias(&call->in_spec[2], channels);
     if (status == PLEAT_OK)
-        status = pleat_window_image(images.size, &window, params->output_padding, &size);
+        status = pleat_window_image(images.size, &window, params->output_padding, params->output_size, &size);
     if (status == PLEAT_OK)
         out[0] = (pleat_spec){ .dtype = x->dtype, .shape = pleat_images_shape(&images, channels, size) };
     return status;
@@ -88,6 +88,7 @@ pleat_tensor *pleat_conv_transpose2d(pleat_tensor *x, pleat_tensor *weight, plea
     if (opts) {
         params.window = (pleat_window){ .stride = opts->stride, .padding = opts->padding, .dilation = opts->dilation };
         params.output_padding = opts->output_padding;
+        params.output_size = opts->output_size;
         params.groups = opts->groups;
     }
     return pleat_apply(&pleat_op_conv_transpose2d, (pleat_tensor *[]){ x, weight, bias }, 3, &params);
@@ -95,18 +96,19 @@ pleat_tensor *pleat_conv_transpose2d(pleat_tensor *x, pleat_tensor *weight, plea
 
 pleat_hw pleat_conv_transpose2d_output_size(pleat_hw image, pleat_hw kernel, const pleat_conv_transpose2d_opts *opts)
 {
-    pleat_hw size = { -1, -1 }, extra = { 0, 0 };
+    pleat_hw size = { -1, -1 }, extra = { 0, 0 }, asked = { 0, 0 };
     pleat_window window = { .kernel = kernel };
     if (opts) {
         window.stride = opts->stride;
         window.padding = opts->padding;
         window.dilation = opts->dilation;
         extra = opts->output_padding;
+        asked = opts->output_size;
     }
     const char *before = pleat_context("conv_transpose2d_output_size");
     pleat_hw found;
     if (pleat_pending() == PLEAT_OK && pleat_window_resolve(&window, &window) == PLEAT_OK &&
-        pleat_window_image(image, &window, extra, &found) == PLEAT_OK)
+        pleat_window_image(image, &window, extra, asked, &found) == PLEAT_OK)
         size = found;
     pleat_context(before);
     return size;

@@ -429,10 +429,10 @@ pleat_tensor *pleat_cross_entropy_with(pleat_tensor *x, pleat_tensor *target, co
     const pleat_cross_entropy_opts o = opts ? *opts : (pleat_cross_entropy_opts){ 0 };
     if (!x || !target || !pleat_dtype_is_float(pleat_dtype_of(target)) || pleat_pending() != PLEAT_OK)
         return apply(&pleat_op_cross_entropy, x, target, &o);
-    const char *context = pleat_context("cross_entropy");
+    const char *context = pleat_begin_context("cross_entropy");
     pleat_scope scope = pleat_scope_begin();
     pleat_tensor *y = pleat_scope_return(scope, with_probabilities(x, target, &o));
-    pleat_context(context);
+    pleat_end_context(context);
     return y;
 }
 

@@ -11,7 +11,7 @@
 /* From here to pleat_leave the name begins the messages. True where nothing is pending and x is there. */
 static inline bool pleat_enter(const char *name, const pleat_tensor *x, const char **context)
 {
-    *context = pleat_context(name);
+    *context = pleat_begin_context(name);
     if (pleat_pending() == PLEAT_OK && !x)
         pleat_fail(PLEAT_EINVAL, "the tensor is NULL");
     return pleat_pending() == PLEAT_OK;
@@ -20,14 +20,14 @@ static inline bool pleat_enter(const char *name, const pleat_tensor *x, const ch
 /* The result; NULL where an error is pending. */
 static inline pleat_tensor *pleat_leave(const char *context, pleat_tensor *result)
 {
-    pleat_context(context);
+    pleat_end_context(context);
     return pleat_pending() == PLEAT_OK ? result : NULL;
 }
 
 /* For a list of tensors: at least one, none of them NULL. */
 static inline bool pleat_enter_list(const char *name, pleat_tensor *const *x, int count, const char **context)
 {
-    *context = pleat_context(name);
+    *context = pleat_begin_context(name);
     if (pleat_pending() == PLEAT_OK && (!x || count < 1))
         pleat_fail(PLEAT_EINVAL, "at least one tensor is needed");
     for (int i = 0; i < count && pleat_pending() == PLEAT_OK; i++)

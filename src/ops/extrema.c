@@ -157,7 +157,7 @@ pleat_tensor *pleat_argmin_all(pleat_tensor *x)
 static pleat_status along(const char *name, const pleat_op *op, pleat_tensor *x, int dim, bool keepdim,
                           pleat_tensor **values, pleat_tensor **indices)
 {
-    const char *context = pleat_context(name);
+    const char *context = pleat_begin_context(name);
     pleat_tensor *at = arg(op, x, dim, false, true), *value = NULL;
     if (at)
         value = pleat_ndim(x) ? pleat_gather(x, dim, at) : x;
@@ -165,7 +165,7 @@ static pleat_status along(const char *name, const pleat_op *op, pleat_tensor *x,
         value = pleat_squeeze(value, dim);
         at = pleat_squeeze(at, dim);
     }
-    pleat_context(context);
+    pleat_end_context(context);
     const bool whole = value && at;
     if (values)
         *values = whole ? value : NULL;

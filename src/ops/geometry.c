@@ -75,18 +75,48 @@ static bool image_size(int64_t places, int64_t kernel, int64_t stride, int64_t p
            !__builtin_sub_overflow(sum, twice, out);
 }
 
-pleat_status pleat_window_image(pleat_hw places, const pleat_window *w, pleat_hw extra, pleat_hw *image)
+/* Whether a size is least, or less than a stride more. */
+static bool within(int64_t asked, int64_t least, int64_t stride)
 {
+    int64_t more;
+    return !__builtin_sub_overflow(asked, least, &more) && more >= 0 && more < stride;
+}
+
+/* least is the size with no output_padding. */
+static pleat_status ask_for(pleat_hw asked, pleat_hw least, pleat_hw places, const pleat_window *w)
+{
+    const pleat_hw most = { least.h + w->stride.h - 1, least.w + w->stride.w - 1 };
+    if (within(asked.h, least.h, w->stride.h) && within(asked.w, least.w, w->stride.w))
+        return PLEAT_OK;
+    return pleat_fail(PLEAT_EINVAL,
+                      "output_size %s must be from %s to %s: input %s, kernel %s, stride %s, padding %s, dilation %s",
+                      pleat_hw_text(asked).text, pleat_hw_text(least).text, pleat_hw_text(most).text,
+                      pleat_hw_text(places).text, pleat_hw_text(w->kernel).text, pleat_hw_text(w->stride).text,
+                      pleat_hw_text(w->padding).text, pleat_hw_text(w->dilation).text);
+}
+
+pleat_status pleat_window_image(pleat_hw places, const pleat_window *w, pleat_hw extra, pleat_hw asked, pleat_hw *image)
+{
+    const bool ask = asked.h != 0 || asked.w != 0;
+    if (ask && (extra.h != 0 || extra.w != 0))
+        return pleat_fail(PLEAT_EINVAL, "output_size %s and output_padding %s: only one of them",
+                          pleat_hw_text(asked).text, pleat_hw_text(extra).text);
     if (extra.h < 0 || extra.w < 0 || (extra.h >= w->stride.h && extra.h >= w->dilation.h) ||
         (extra.w >= w->stride.w && extra.w >= w->dilation.w))
         return pleat_fail(PLEAT_EINVAL, "output_padding %s must not be negative, and be below stride %s or dilation %s",
                           pleat_hw_text(extra).text, pleat_hw_text(w->stride).text, pleat_hw_text(w->dilation).text);
     if (!image_size(places.h, w->kernel.h, w->stride.h, w->padding.h, w->dilation.h, extra.h, &image->h) ||
-        !image_size(places.w, w->kernel.w, w->stride.w, w->padding.w, w->dilation.w, extra.w, &image->w))
+        !image_size(places.w, w->kernel.w, w->stride.w, w->padding.w, w->dilation.w, extra.w, &image->w) ||
+        (ask && (__builtin_add_overflow(image->h, w->stride.h, &(int64_t){ 0 }) ||
+                 __builtin_add_overflow(image->w, w->stride.w, &(int64_t){ 0 }))))
         return pleat_fail(PLEAT_ESHAPE,
                           "the size of the result overflows: input %s, kernel %s, stride %s, padding %s, dilation %s",
                           pleat_hw_text(places).text, pleat_hw_text(w->kernel).text, pleat_hw_text(w->stride).text,
                           pleat_hw_text(w->padding).text, pleat_hw_text(w->dilation).text);
+    if (ask && ask_for(asked, *image, places, w) != PLEAT_OK)
+        return PLEAT_EINVAL;
+    if (ask)
+        *image = asked;
     if (places.h < 1 || places.w < 1 || image->h < 1 || image->w < 1)
         return pleat_fail(PLEAT_ESHAPE, "input %s with kernel %s, stride %s, padding %s, dilation %s gives size %s",
                           pleat_hw_text(places).text, pleat_hw_text(w->kernel).text, pleat_hw_text(w->stride).text,

@@ -12,8 +12,8 @@ pleat_status pleat_window_resolve(const pleat_window *window, pleat_window *reso
 pleat_status pleat_window_places(pleat_hw image, const pleat_window *resolved, pleat_hw *places);
 
 /* The other way round, conv_transpose2d's formula: the image that a window covers at so many places, and
- * output_padding more. */
-pleat_status pleat_window_image(pleat_hw places, const pleat_window *resolved, pleat_hw output_padding,
+ * output_padding more; or the one asked for, where that is not {0, 0}: with less than a stride more. */
+pleat_status pleat_window_image(pleat_hw places, const pleat_window *resolved, pleat_hw output_padding, pleat_hw asked,
                                 pleat_hw *image);
 
 /* The output_padding that makes the formula above give this image; negative where none does. */

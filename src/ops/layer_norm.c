@@ -124,19 +124,19 @@ static pleat_tensor *instance(pleat_tensor *x, pleat_tensor *weight, pleat_tenso
 pleat_tensor *pleat_layer_norm(pleat_tensor *x, pleat_shape normalized, pleat_tensor *weight, pleat_tensor *bias,
                                double eps)
 {
-    const char *context = pleat_context("layer_norm");
+    const char *context = pleat_begin_context("layer_norm");
     pleat_scope scope = pleat_scope_begin();
     pleat_tensor *y = pleat_scope_return(scope, layer(x, normalized, weight, bias, eps));
-    pleat_context(context);
+    pleat_end_context(context);
     return y;
 }
 
 pleat_tensor *pleat_group_norm(pleat_tensor *x, int64_t groups, pleat_tensor *weight, pleat_tensor *bias, double eps)
 {
-    const char *context = pleat_context("group_norm");
+    const char *context = pleat_begin_context("group_norm");
     pleat_scope scope = pleat_scope_begin();
     pleat_tensor *y = pleat_scope_return(scope, group(x, groups, weight, bias, eps));
-    pleat_context(context);
+    pleat_end_context(context);
     return y;
 }
 
@@ -146,9 +146,9 @@ pleat_tensor *pleat_instance_norm(pleat_tensor *x, pleat_tensor *weight, pleat_t
     if (!training)
         return pleat_batch_norm(x, weight, bias, running_mean, running_var, false, opts);
     const pleat_batch_norm_opts o = opts ? *opts : (pleat_batch_norm_opts){ 0 };
-    const char *context = pleat_context("instance_norm");
+    const char *context = pleat_begin_context("instance_norm");
     pleat_scope scope = pleat_scope_begin();
     pleat_tensor *y = pleat_scope_return(scope, instance(x, weight, bias, running_mean, running_var, &o));
-    pleat_context(context);
+    pleat_end_context(context);
     return y;
 }

@@ -5,7 +5,7 @@
  *
  * l counts the places row by row, k a group's channels and the kernel's taps. So each is one matrix product a place,
  * batched over places and groups, before or behind a fold; the gradients are those of the parts. */
-#include "ops/geometry.h"
+#include "ops/conv_op.h"
 #include "tensor/error.h"
 
 #include <pleat/op.h>
@@ -86,7 +86,10 @@ static pleat_tensor *local(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *
     geometry g;
     const pleat_window given = { .stride = o->stride, .padding = o->padding, .dilation = o->dilation };
     if (read_input(x, weight, given, o->groups, &g) != PLEAT_OK ||
-        pleat_window_places(g.image, &g.window, &g.places) != PLEAT_OK || check_places(weight, g.places) != PLEAT_OK)
+        !(x = pleat_conv_pad(x, g.window.kernel, o, &g.window)))
+        return NULL;
+    g.image = (pleat_hw){ pleat_size(x, -2), pleat_size(x, -1) };
+    if (pleat_window_places(g.image, &g.window, &g.places) != PLEAT_OK || check_places(weight, g.places) != PLEAT_OK)
         return NULL;
     const pleat_shape w = pleat_shape_of(weight);
     if (w.dim[3] != g.c / g.groups || w.dim[2] % g.groups != 0) {
@@ -108,7 +111,7 @@ static pleat_tensor *local_transpose(pleat_tensor *x, pleat_tensor *weight, plea
     const pleat_window given = { .stride = o->stride, .padding = o->padding, .dilation = o->dilation };
     pleat_hw size;
     if (read_input(x, weight, given, o->groups, &g) != PLEAT_OK || check_places(weight, g.image) != PLEAT_OK ||
-        pleat_window_image(g.image, &g.window, o->output_padding, &size) != PLEAT_OK)
+        pleat_window_image(g.image, &g.window, o->output_padding, o->output_size, &size) != PLEAT_OK)
         return NULL;
     const pleat_shape w = pleat_shape_of(weight);
     if (w.dim[2] != g.c) {
@@ -119,20 +122,27 @@ static pleat_tensor *local_transpose(pleat_tensor *x, pleat_tensor *weight, plea
     const int64_t l = g.image.h * g.image.w, in = g.c / g.groups, k = w.dim[3] * w.dim[4] * w.dim[5];
     pleat_tensor *turned = pleat_transpose(pleat_reshape(weight, PLEAT_SHAPE(l, g.groups, in, k)), 2, 3);
     pleat_tensor *u = by_image(pleat_matmul(turned, by_place(x, &g, in, l)), &g, k, l);
-    return add_bias(pleat_fold(u, size, &g.window), bias);
+    /* behind the last window, where fold would look for more of them, there are zeros */
+    const pleat_hw rest = pleat_window_rest(size, &g.window, g.image), stride = g.window.stride;
+    const pleat_hw more = { rest.h < stride.h ? 0 : rest.h - stride.h + 1,
+                            rest.w < stride.w ? 0 : rest.w - stride.w + 1 };
+    pleat_tensor *y = pleat_fold(u, (pleat_hw){ size.h - more.h, size.w - more.w }, &g.window);
+    if (y && (more.h > 0 || more.w > 0))
+        y = pleat_pad(y, (const int64_t[]){ 0, more.w, 0, more.h }, 4, NULL);
+    return add_bias(y, bias);
 }
 
 static pleat_tensor *finish(pleat_scope scope, const char *context, pleat_tensor *y, bool unbatched)
 {
     y = pleat_scope_return(scope, y && unbatched ? pleat_squeeze(y, 0) : y);
-    pleat_context(context);
+    pleat_end_context(context);
     return y;
 }
 
 pleat_tensor *pleat_local_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                  const pleat_conv2d_opts *opts)
 {
-    const char *context = pleat_context("local_conv2d");
+    const char *context = pleat_begin_context("local_conv2d");
     const pleat_scope scope = pleat_scope_begin();
     pleat_tensor *y = local(x, weight, bias, opts ? opts : &(pleat_conv2d_opts){ 0 });
     return finish(scope, context, y, pleat_ndim(x) == 3);
@@ -141,7 +151,7 @@ pleat_tensor *pleat_local_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_te
 pleat_tensor *pleat_local_conv_transpose2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                            const pleat_conv_transpose2d_opts *opts)
 {
-    const char *context = pleat_context("local_conv_transpose2d");
+    const char *context = pleat_begin_context("local_conv_transpose2d");
     const pleat_scope scope = pleat_scope_begin();
     pleat_tensor *y = local_transpose(x, weight, bias, opts ? opts : &(pleat_conv_transpose2d_opts){ 0 });
     return finish(scope, context, y, pleat_ndim(x) == 3);

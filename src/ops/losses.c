@@ -25,7 +25,7 @@ typedef struct {
 
 static loss_call begin(const char *name, const pleat_tensor *x, const pleat_tensor *target, const pleat_loss_opts *opts)
 {
-    const loss_call call = { pleat_context(name), pleat_scope_begin(), opts ? *opts : no_opts };
+    const loss_call call = { pleat_begin_context(name), pleat_scope_begin(), opts ? *opts : no_opts };
     if (!x || !target)
         pleat_fail(PLEAT_EINVAL, "%s is NULL", x ? "the target" : "the input");
     else if (!pleat_shape_equal(pleat_shape_of(x), pleat_shape_of(target)))
@@ -47,7 +47,7 @@ static pleat_tensor *finish(const loss_call *call, pleat_tensor *losses)
     if (losses && call->opts.reduction != PLEAT_REDUCE_NONE)
         losses = call->opts.reduction == PLEAT_REDUCE_SUM ? pleat_sum(losses) : pleat_mean(losses);
     pleat_tensor *y = pleat_scope_return(call->scope, losses);
-    pleat_context(call->context);
+    pleat_end_context(call->context);
     return y;
 }
 

@@ -19,7 +19,7 @@ typedef struct {
 
 static bool enter(const char *name, const pleat_tensor *x, entered *e)
 {
-    e->context = pleat_context(name);
+    e->context = pleat_begin_context(name);
     e->scope = pleat_scope_begin();
     if (!x)
         pleat_fail(PLEAT_EINVAL, "the tensor is NULL");
@@ -29,7 +29,7 @@ static bool enter(const char *name, const pleat_tensor *x, entered *e)
 static pleat_tensor *leave(entered e, pleat_tensor *y)
 {
     y = pleat_scope_return(e.scope, pleat_pending() == PLEAT_OK ? y : NULL);
-    pleat_context(e.context);
+    pleat_end_context(e.context);
     return y;
 }
 

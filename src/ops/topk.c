@@ -121,6 +121,6 @@ pleat_status pleat_sort(pleat_tensor *x, int dim, bool descending, pleat_tensor 
     const char *context;
     if (pleat_enter("sort", x, &context) && pleat_resolve_dim(dim, x->shape.ndim, &d) == PLEAT_OK && x->shape.ndim > 0)
         p.k = x->shape.dim[d];
-    pleat_context(context);
+    pleat_end_context(context);
     return two(x, &p, values, indices);
 }

@@ -191,7 +191,7 @@ PLEAT_PUBLIC(sin)
 PLEAT_PUBLIC(cos)
 PLEAT_PUBLIC(erf)
 
-/* ---- clamp, hardtanh: they differ in the gradient at their bounds ---- */
+/* ---- clamp, hardtanh: they differ in the gradient at NaN ---- */
 
 static pleat_status bounds_infer(const pleat_call *call, pleat_spec *out)
 {

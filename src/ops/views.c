@@ -233,7 +233,7 @@ const pleat_op pleat_op_expand = {
 /* Nothing pending and x there: then the name begins the messages until leave(). */
 static bool enter(const char *name, const pleat_tensor *x, const char **context)
 {
-    *context = pleat_context(name);
+    *context = pleat_begin_context(name);
     if (pleat_pending() == PLEAT_OK && !x)
         pleat_fail(PLEAT_EINVAL, "the tensor is NULL");
     return pleat_pending() == PLEAT_OK;
@@ -241,7 +241,7 @@ static bool enter(const char *name, const pleat_tensor *x, const char **context)
 
 static pleat_tensor *leave(const char *context, pleat_tensor *result)
 {
-    pleat_context(context);
+    pleat_end_context(context);
     return pleat_pending() == PLEAT_OK ? result : NULL;
 }
 

@@ -11,6 +11,7 @@ static _Thread_local struct {
     pleat_status code;
     uint64_t failures;
     const char *context;
+    bool held; /* by pleat_begin_context */
     char text[1024];
 } error;
 
@@ -64,8 +65,28 @@ void pleat_error_append(const char *format, ...)
 const char *pleat_context(const char *name)
 {
     const char *before = error.context;
-    error.context = name;
+    if (!error.held)
+        error.context = name;
     return before;
+}
+
+static const char within[] = "";
+
+const char *pleat_begin_context(const char *name)
+{
+    if (error.held)
+        return within;
+    const char *before = pleat_context(name);
+    error.held = true;
+    return before;
+}
+
+void pleat_end_context(const char *before)
+{
+    if (before == within)
+        return;
+    error.held = false;
+    error.context = before;
 }
 
 pleat_status pleat_check(void)

@@ -28,4 +28,9 @@ void pleat_error_append(const char *format, ...) PLEAT_PRINTF(1, 2);
 /* The name that messages of this thread begin with from now on; NULL: none. Returns the one before. */
 const char *pleat_context(const char *name);
 
+/* The same for a function that is made of others: until the end its name begins their messages too, for it is the one
+ * that was called. What begins within does nothing. */
+const char *pleat_begin_context(const char *name);
+void pleat_end_context(const char *before);
+
 #endif

@@ -34,7 +34,7 @@ WANT(power_half, pow(x[0], 0.5))
 WANT(power_mhalf, pow(x[0], -0.5))
 WANT(power, pow(x[0], p[0]))
 WANT(clamp, isnan(x[0]) ? x[0] : fmin(fmax(x[0], p[0]), p[1]))
-WANT(clamp_grad, x[1] >= p[0] && x[1] <= p[1] ? x[0] : 0)
+WANT(clamp_grad, x[1] > p[0] && x[1] < p[1] ? x[0] : 0)
 WANT(relu, x[0] < 0 ? 0 : x[0])
 WANT(relu_grad, x[1] <= 0 ? 0 : x[0])
 

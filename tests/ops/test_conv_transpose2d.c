@@ -29,7 +29,7 @@ START_TEST(forward_is_the_formula)
                            .ow = oracle_draw(&state, 2, 6) };
         z.h = (z.oh - 1) * f.stride.h - 2 * f.padding.h + f.dilation.h * (z.kh - 1) + extra.h + 1;
         z.w = (z.ow - 1) * f.stride.w - 2 * f.padding.w + f.dilation.w * (z.kw - 1) + extra.w + 1;
-        const pleat_conv_transpose2d_opts opts = { f.stride, f.padding, extra, f.dilation, f.groups, false };
+        const pleat_conv_transpose2d_opts opts = { f.stride, f.padding, extra, f.dilation, f.groups, false, { 0, 0 } };
         const pleat_dtype dtype = i % 2 ? PLEAT_F32 : PLEAT_F64;
         pleat_tensor *in[] = { random_view(PLEAT_SHAPE(z.n, z.o, z.oh, z.ow), dtype, i % VIEW_KINDS), NULL, NULL };
         in[1] = random_view(PLEAT_SHAPE(z.o, z.c / f.groups, z.kh, z.kw), dtype, i / 5 % VIEW_KINDS);
@@ -76,6 +76,28 @@ START_TEST(output_padding_chooses_the_size)
                 ck_assert_ptr_null(y);
                 ck_assert_failed(PLEAT_EINVAL, "conv_transpose2d: output_padding (");
             }
+        }
+}
+END_TEST
+
+/* The same by the size itself: what is refused says which there are. */
+START_TEST(output_size_is_what_it_says)
+{
+    pleat_tensor *x = pleat_randn(PLEAT_SHAPE(2, 3, 6, 6), PLEAT_F32),
+                 *w = pleat_randn(PLEAT_SHAPE(3, 4, 3, 3), PLEAT_F32);
+    for (int64_t h = 15; h <= 21; h++)
+        for (int64_t v = 15; v <= 21; v++) {
+            const pleat_conv_transpose2d_opts o = { .stride = { 3, 3 }, .output_size = { h, v } };
+            pleat_tensor *y = pleat_conv_transpose2d(x, w, NULL, &o);
+            if (h < 18 || h > 20 || v < 18 || v > 20) {
+                ck_assert_ptr_null(y);
+                ck_assert_failed(PLEAT_EINVAL, "must be from (18, 18) to (20, 20): input (6, 6)");
+                continue;
+            }
+            ck_assert(same_bits(
+                y, pleat_conv_transpose2d(x, w, NULL, OPTS(.stride = { 3, 3 }, .output_padding = { h - 18, v - 18 }))));
+            const pleat_hw size = pleat_conv_transpose2d_output_size((pleat_hw){ 6, 6 }, (pleat_hw){ 3, 3 }, &o);
+            ck_assert(size.h == h && size.w == v);
         }
 }
 END_TEST
@@ -153,6 +175,15 @@ START_TEST(refusals)
     REFUSED(PLEAT_EINVAL, "output_padding (-1, 0)", x, w, NULL, OPTS(.output_padding = { -1, 0 }, .stride = { 2, 2 }));
     REFUSED(PLEAT_EINVAL, "output_padding (0, 2)", x, w, NULL, OPTS(.output_padding = { 0, 2 }, .stride = { 3, 2 }));
     ck_assert_ptr_nonnull(pleat_conv_transpose2d(x, w, NULL, OPTS(.output_padding = { 1, 1 }, .dilation = { 2, 2 })));
+    REFUSED(PLEAT_EINVAL, "output_size (7, 8) and output_padding (0, 1): only one of them", x, w, NULL,
+            OPTS(.output_padding = { 0, 1 }, .dilation = { 2, 2 }, .output_size = { 7, 8 }));
+    REFUSED(PLEAT_EINVAL, "output_size (0, 7) must be from (7, 7) to (7, 7)", x, w, NULL,
+            OPTS(.output_size = { 0, 7 }));
+    REFUSED(PLEAT_EINVAL, "output_size (10, 9) must be from (9, 9)", x, w, NULL,
+            OPTS(.output_size = { 10, 9 }, .dilation = { 2, 2 })); /* by the stride, whatever the dilation */
+    REFUSED(PLEAT_EINVAL, "output_size", x, w, NULL, OPTS(.output_size = { INT64_MIN, INT64_MAX }));
+    REFUSED(PLEAT_ESHAPE, "overflows", pleat_ones(PLEAT_SHAPE(1, 4, 2, 1), PLEAT_F32), w, NULL,
+            OPTS(.stride = { INT64_MAX - 5, 1 }, .output_size = { 7, 7 }));
     REFUSED(PLEAT_EINVAL, "stride (0, 2)", x, w, NULL, OPTS(.stride = { 0, 2 }));
     REFUSED(PLEAT_EINVAL, "padding (0, -2)", x, w, NULL, OPTS(.padding = { 0, -2 }));
     REFUSED(PLEAT_EINVAL, "dilation (2, 0)", x, w, NULL, OPTS(.dilation = { 2, 0 }));
@@ -181,4 +212,5 @@ START_TEST(refusals)
 }
 END_TEST
 
-RUN_TESTS("conv_transpose2d", forward_is_the_formula, output_padding_chooses_the_size, round_trip, empty, refusals)
+RUN_TESTS("conv_transpose2d", forward_is_the_formula, output_padding_chooses_the_size, output_size_is_what_it_says,
+          round_trip, empty, refusals)

@@ -189,6 +189,9 @@ START_TEST(special_values)
     }
     ck_assert(isnan(pleat_data_f64(pleat_relu(x))[n - 1]) && isnan(pleat_data_f64(pleat_clamp(x, -1, 1))[n - 1]));
     ck_assert(isnan(pleat_item(pleat_clamp(pleat_scalar(NAN, PLEAT_F32), 2, 2))));
+    pleat_tensor *at = pleat_from_data((double[]){ -1, 0, 0.5, 1, 2 }, PLEAT_SHAPE(5), PLEAT_F64);
+    pleat_backward(pleat_sum(pleat_clamp(pleat_set_requires_grad(at, true), 0, 1)));
+    ck_assert(pleat_equal(pleat_grad(at), pleat_from_data((double[]){ 0, 0, 1, 0, 0 }, PLEAT_SHAPE(5), PLEAT_F64)));
     ck_assert(pleat_item(pleat_clamp(pleat_scalar(INFINITY, PLEAT_F32), -INFINITY, INFINITY)) == INFINITY);
     ck_assert(signbit(pleat_item(pleat_mul_scalar(pleat_scalar(-0.0, PLEAT_F64), 1))));
     ck_assert(signbit(pleat_item(pleat_neg(pleat_scalar(0, PLEAT_F64)))));
