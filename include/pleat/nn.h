@@ -19,6 +19,8 @@ typedef struct {
     size_t state_size; /* bytes of your state, zeroed at first, freed with the module */
     pleat_tensor *(*forward)(pleat_module *self, pleat_tensor *x);
     void (*free)(pleat_module *self); /* what the state owns besides; may be NULL */
+    /* relu(forward(x)), where one pass does both; a sequence calls it where a relu follows. May be NULL. */
+    pleat_tensor *(*forward_relu)(pleat_module *self, pleat_tensor *x);
 } pleat_module_class;
 
 /* A new module, owned by the caller until it is added to another. cls must outlive it. */

@@ -371,6 +371,7 @@ typedef struct {
     double momentum; /* of the running statistics; 0: 0.1 */
     bool cumulative; /* the running statistics are plain averages instead: momentum is 1 / batches */
     int64_t batches; /* with cumulative: how many batches there were, this one included */
+    bool relu;       /* relu of the result, in the same passes over memory, forward and backward */
 } pleat_batch_norm_opts;
 
 /* y = (x - mean) / sqrt(var + eps) * weight + bias per channel, x (N, C, ...). training: with the batch's own mean and

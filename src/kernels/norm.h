@@ -27,6 +27,10 @@ typedef struct {
     /* c of them each, of dtype. The mean is split: center is what dtype holds of it, the rest is in shift, so that
      * nothing is lost where the mean is large against the deviation. */
     const void *center, *scale, *slope, *shift;
+    /* relu of the result follows: apply does it, too; products and gradient let g through only where scale (x - center)
+     * + gate, which is what apply computed, is above 0. */
+    bool relu;
+    const void *gate; /* c of dtype */
 } pleat_norm_work;
 
 static inline int64_t pleat_norm_blocks(int64_t n, int64_t s)

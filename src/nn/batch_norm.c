@@ -9,7 +9,7 @@ typedef struct {
     pleat_tensor *weight, *bias, *mean, *var, *batches;
 } batch_norm;
 
-static pleat_tensor *batch_norm_forward(pleat_module *self, pleat_tensor *x)
+static pleat_tensor *normalise(pleat_module *self, pleat_tensor *x, bool relu)
 {
     const batch_norm *b = pleat_module_state(self);
     if (pleat_ndim(x) != 4) {
@@ -18,15 +18,27 @@ static pleat_tensor *batch_norm_forward(pleat_module *self, pleat_tensor *x)
         return NULL;
     }
     const bool training = pleat_module_is_training(self);
-    pleat_tensor *y = pleat_batch_norm(x, b->weight, b->bias, b->mean, b->var, training, NULL);
+    pleat_tensor *y =
+        pleat_batch_norm(x, b->weight, b->bias, b->mean, b->var, training, &(pleat_batch_norm_opts){ .relu = relu });
     if (y && training)
         ++*(int64_t *)pleat_data_mut(b->batches);
     return y;
 }
 
+static pleat_tensor *batch_norm_forward(pleat_module *self, pleat_tensor *x)
+{
+    return normalise(self, x, false);
+}
+
+static pleat_tensor *batch_norm_forward_relu(pleat_module *self, pleat_tensor *x)
+{
+    return normalise(self, x, true);
+}
+
 static const pleat_module_class batch_norm_class = { .name = "batch_norm2d",
                                                      .state_size = sizeof(batch_norm),
-                                                     .forward = batch_norm_forward };
+                                                     .forward = batch_norm_forward,
+                                                     .forward_relu = batch_norm_forward_relu };
 
 pleat_module *pleat_nn_batch_norm2d(int64_t channels)
 {

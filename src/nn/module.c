@@ -178,7 +178,7 @@ pleat_tensor *pleat_module_add_buffer(pleat_module *m, const char *name, pleat_t
 
 /* ---- Use ---- */
 
-pleat_tensor *pleat_forward(pleat_module *m, pleat_tensor *x)
+static pleat_tensor *forward(pleat_module *m, pleat_tensor *x, bool relu)
 {
     if (pleat_pending() != PLEAT_OK)
         return NULL;
@@ -188,12 +188,22 @@ pleat_tensor *pleat_forward(pleat_module *m, pleat_tensor *x)
     }
     pleat_frame here = { m->name, NULL }; /* what anomaly mode calls the place */
     here.outer = pleat_frame_enter(&here);
-    pleat_tensor *y = m->cls->forward(m, x);
+    pleat_tensor *y = (relu ? m->cls->forward_relu : m->cls->forward)(m, x);
     pleat_frame_enter(here.outer);
     if (!y)
         pleat_fail(PLEAT_EINVAL, "forward: a %s gave NULL without an error",
                    m->cls->name); /* keeps one that is pending */
     return y;
+}
+
+pleat_tensor *pleat_forward(pleat_module *m, pleat_tensor *x)
+{
+    return forward(m, x, false);
+}
+
+pleat_tensor *pleat_forward_relu(pleat_module *m, pleat_tensor *x)
+{
+    return forward(m, x, true);
 }
 
 void pleat_module_walk(pleat_module *m, void (*fn)(pleat_module *m, void *user), void *user)

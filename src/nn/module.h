@@ -22,6 +22,11 @@ struct pleat_module {
     pleat_member *parameters, *buffers, *children;
 };
 
+extern const pleat_module_class pleat_relu_class;
+
+/* As pleat_forward, by the class's forward_relu, which it has. */
+pleat_tensor *pleat_forward_relu(pleat_module *m, pleat_tensor *x);
+
 /* Calls fn for m and every module below it, each before its children. */
 void pleat_module_walk(pleat_module *m, void (*fn)(pleat_module *m, void *user), void *user);
 

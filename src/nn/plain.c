@@ -11,11 +11,11 @@ static pleat_tensor *relu_forward(pleat_module *self, pleat_tensor *x)
     return pleat_relu(x);
 }
 
-static const pleat_module_class relu_class = { .name = "relu", .forward = relu_forward };
+const pleat_module_class pleat_relu_class = { .name = "relu", .forward = relu_forward };
 
 pleat_module *pleat_nn_relu(void)
 {
-    return pleat_module_new(&relu_class);
+    return pleat_module_new(&pleat_relu_class);
 }
 
 /* ---- flatten ---- */

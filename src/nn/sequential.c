@@ -11,7 +11,11 @@ static pleat_tensor *sequential_forward(pleat_module *self, pleat_tensor *x)
 {
     const pleat_scope scope = pleat_scope_begin();
     for (const pleat_member *c = self->children; c; c = c->next)
-        x = pleat_forward(c->child, x);
+        if (c->next && c->next->child->cls == &pleat_relu_class && c->child->cls->forward_relu) {
+            x = pleat_forward_relu(c->child, x);
+            c = c->next;
+        } else
+            x = pleat_forward(c->child, x);
     return pleat_scope_return(scope, x);
 }
 

@@ -8,6 +8,9 @@
  *   evaluation, where they are inputs:
  *     dx = weight r dy        dmean = -weight r sum dy        dvar = -1/2 weight r^3 sum(dy d)
  *
+ * With a relu behind it, dy counts only where y > 0; the kernels see that from x, the ops in `backward` from the
+ * result.
+ *
  * The kernels need sum dy and sum(dy d) alone, in double. `backward` states the same in ops; in training it computes
  * the statistics from x anew, so that the second derivative goes through them. */
 #include "ops/batch_norm.h"
@@ -57,7 +60,10 @@ static int64_t per_channel(const pleat_shape *x)
 static pleat_norm_work work_of(const pleat_call *call)
 {
     const pleat_shape *x = &call->in_spec[X].shape;
-    pleat_norm_work work = { .dtype = call->in_spec[X].dtype, .n = x->dim[0], .c = x->dim[1], .s = 1 };
+    const pleat_batch_norm_params *params = call->params;
+    pleat_norm_work work = {
+        .dtype = call->in_spec[X].dtype, .n = x->dim[0], .c = x->dim[1], .s = 1, .relu = params->relu
+    };
     for (int d = 2; d < x->ndim; d++)
         work.s *= x->dim[d];
     return work;
@@ -110,22 +116,23 @@ static void set(void *data, pleat_dtype dtype, int64_t i, double value)
         ((double *)data)[i] = value;
 }
 
-/* The per-channel numbers of the kernels that end with an elementwise loop: four arrays of the dtype in one block. */
+/* The per-channel numbers of the kernels: five arrays of the dtype in one block. */
 typedef struct {
-    void *center, *scale, *slope, *shift;
+    void *center, *scale, *slope, *shift, *gate;
 } coefficients;
 
 static pleat_status coefficients_make(pleat_norm_work *work, coefficients *k)
 {
     const size_t bytes = (size_t)work->c * pleat_dtype_size(work->dtype);
-    char *block = pleat_alloc(4 * bytes);
+    char *block = pleat_alloc(5 * bytes);
     if (!block)
         return PLEAT_ENOMEM;
-    *k = (coefficients){ block, block + bytes, block + 2 * bytes, block + 3 * bytes };
+    *k = (coefficients){ block, block + bytes, block + 2 * bytes, block + 3 * bytes, block + 4 * bytes };
     work->center = k->center;
     work->scale = k->scale;
     work->slope = k->slope;
     work->shift = k->shift;
+    work->gate = k->gate;
     return PLEAT_OK;
 }
 
@@ -136,20 +143,27 @@ static double split(const coefficients *k, pleat_dtype dtype, int64_t c, double 
     return dtype == PLEAT_F32 ? a * ((double)(float)mean - mean) : 0;
 }
 
+/* y = scale (x - center) + shift. */
+static void line(const pleat_call *call, const pleat_norm_work *work, const coefficients *k, void *shift,
+                 const pleat_tensor *mean, const pleat_tensor *var)
+{
+    const pleat_batch_norm_params *params = call->params;
+    for (int64_t c = 0; c < work->c; c++) {
+        const double scale = element(call->in[WEIGHT], c, 1) * (1 / sqrt(element(var, c, 0) + params->eps));
+        const double rest = split(k, work->dtype, c, element(mean, c, 0), scale);
+        set(k->scale, work->dtype, c, scale);
+        set(shift, work->dtype, c, element(call->in[BIAS], c, 0) + rest);
+    }
+}
+
 /* y from x, mean and variance. */
 static pleat_status normalise(pleat_call *call, pleat_norm_work *work, const pleat_tensor *mean,
                               const pleat_tensor *var)
 {
-    const pleat_batch_norm_params *params = call->params;
     coefficients k;
     if (coefficients_make(work, &k) != PLEAT_OK)
         return PLEAT_ENOMEM;
-    for (int64_t c = 0; c < work->c; c++) {
-        const double scale = element(call->in[WEIGHT], c, 1) / sqrt(element(var, c, 0) + params->eps);
-        const double rest = split(&k, work->dtype, c, element(mean, c, 0), scale);
-        set(k.scale, work->dtype, c, scale);
-        set(k.shift, work->dtype, c, element(call->in[BIAS], c, 0) + rest);
-    }
+    line(call, work, &k, k.shift, mean, var);
     work->y = pleat_data_mut(call->out[0]);
     each(work->n * work->c, work->s, work, pleat_kernels_get()->norm->apply);
     pleat_free(k.center);
@@ -187,8 +201,8 @@ static pleat_dims others(int ndim)
     return dims;
 }
 
-static pleat_status finish(pleat_call *call, pleat_norm_work *work, const double *sums, const pleat_tensor *mean,
-                           const pleat_tensor *var, bool batch)
+static pleat_status finish(pleat_call *call, pleat_norm_work *work, const coefficients *k, const double *sums,
+                           const pleat_tensor *mean, const pleat_tensor *var, bool batch)
 {
     const pleat_batch_norm_params *params = call->params;
     const double count = (double)per_channel(&call->in_spec[X].shape);
@@ -196,12 +210,8 @@ static pleat_status finish(pleat_call *call, pleat_norm_work *work, const double
     void *dweight = per_channel_gradient(call, WEIGHT), *dbias = per_channel_gradient(call, BIAS);
     void *dmean = per_channel_gradient(call, MEAN), *dvar = per_channel_gradient(call, VAR);
     const bool wants_x = pleat_wants(call, X);
-    coefficients k = { 0 };
-    if (wants_x) {
-        call->grad_in[X] = pleat_empty(call->in_spec[X].shape, work->dtype);
-        if (!call->grad_in[X] || coefficients_make(work, &k) != PLEAT_OK)
-            return PLEAT_ENOMEM;
-    }
+    if (wants_x && !(call->grad_in[X] = pleat_empty(call->in_spec[X].shape, work->dtype)))
+        return PLEAT_ENOMEM;
     for (int64_t c = 0; c < work->c; c++) {
         const double sum = sums[2 * c], product = sums[2 * c + 1];
         const double r = 1 / sqrt(element(var, c, 0) + params->eps), scale = element(weight, c, 1) * r;
@@ -216,10 +226,10 @@ static pleat_status finish(pleat_call *call, pleat_norm_work *work, const double
         if (!wants_x)
             continue;
         const double slope = batch ? -scale * r * r * product / count : 0;
-        const double rest = split(&k, work->dtype, c, batch ? element(mean, c, 0) : 0, slope);
-        set(k.scale, work->dtype, c, scale);
-        set(k.slope, work->dtype, c, slope);
-        set(k.shift, work->dtype, c, batch ? rest - scale * sum / count : 0);
+        const double rest = split(k, work->dtype, c, batch ? element(mean, c, 0) : 0, slope);
+        set(k->scale, work->dtype, c, scale);
+        set(k->slope, work->dtype, c, slope);
+        set(k->shift, work->dtype, c, batch ? rest - scale * sum / count : 0);
     }
     if (wants_x) {
         work->y = pleat_data_mut(call->grad_in[X]);
@@ -228,7 +238,6 @@ static pleat_status finish(pleat_call *call, pleat_norm_work *work, const double
         each(work->n * work->c, work->s, work,
              batch ? pleat_kernels_get()->norm->gradient : pleat_kernels_get()->norm->apply);
     }
-    pleat_free(k.center);
     return pleat_pending();
 }
 
@@ -238,11 +247,16 @@ static pleat_status fused(pleat_call *call, const pleat_tensor *mean, const plea
 {
     pleat_norm_work work = work_of(call);
     double *sums = pleat_alloc_zeroed((size_t)work.c * 3 * sizeof *sums), *means = sums + 2 * work.c;
-    if (!sums)
+    coefficients k;
+    if (!sums || coefficients_make(&work, &k) != PLEAT_OK) {
+        pleat_free(sums);
         return PLEAT_ENOMEM;
+    }
     pleat_status status = PLEAT_OK;
     work.g = pleat_data(call->grad_out[0]);
-    if ((batch ? pleat_wants(call, X) : pleat_wants(call, VAR)) || pleat_wants(call, WEIGHT)) {
+    if (work.relu)
+        line(call, &work, &k, k.gate, mean, var);
+    if (work.relu || (batch ? pleat_wants(call, X) : pleat_wants(call, VAR)) || pleat_wants(call, WEIGHT)) {
         for (int64_t c = 0; c < work.c; c++)
             means[c] = element(mean, c, 0);
         work.x = pleat_data(call->in[X]);
@@ -255,7 +269,8 @@ static pleat_status fused(pleat_call *call, const pleat_tensor *mean, const plea
         status = pleat_pending();
     }
     if (status == PLEAT_OK)
-        status = finish(call, &work, sums, mean, var, batch);
+        status = finish(call, &work, &k, sums, mean, var, batch);
+    pleat_free(k.center);
     pleat_free(sums);
     return status;
 }
@@ -273,6 +288,14 @@ static pleat_tensor *across(pleat_tensor *t, int ndim)
 static pleat_tensor *scale_of(pleat_tensor *weight, pleat_tensor *r, int ndim)
 {
     return weight ? pleat_mul(across(weight, ndim), r) : r;
+}
+
+/* The gradient of what was normalised, before a relu. */
+static pleat_tensor *gradient_of(const pleat_call *call)
+{
+    const pleat_batch_norm_params *params = call->params;
+    pleat_tensor *g = call->grad_out[0];
+    return params->relu ? pleat_apply(&pleat_op_relu_grad, (pleat_tensor *[]){ g, call->out[0] }, 2, NULL) : g;
 }
 
 /* ---- Training ---- */
@@ -326,7 +349,7 @@ static pleat_status backward(pleat_call *call)
     const pleat_batch_norm_params *params = call->params;
     const int ndim = call->in_spec[X].shape.ndim;
     const pleat_dims dims = others(ndim);
-    pleat_tensor *x = call->in[X], *g = call->grad_out[0];
+    pleat_tensor *x = call->in[X], *g = gradient_of(call);
     if (pleat_numel(g) == 0)
         return PLEAT_OK; /* zero, where the means of nothing would give NaN */
     if (pleat_wants(call, BIAS))
@@ -351,19 +374,17 @@ static pleat_status backward_kernel(pleat_call *call)
     return fused(call, call->out[1], call->out[2], true);
 }
 
-const pleat_op pleat_op_batch_norm = {
-    .name = "batch_norm",
-    .inputs = 3,
-    .outputs = 3,
-    .optional = PLEAT_IN(WEIGHT) | PLEAT_IN(BIAS),
-    .constant = PLEAT_OUT(1) | PLEAT_OUT(2),
-    .params_size = sizeof(pleat_batch_norm_params),
-    .keeps = { [X] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_OUT(1) | PLEAT_KEEP_OUT(2),
-               [WEIGHT] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_OUT(1) | PLEAT_KEEP_OUT(2) },
-    .infer = infer,
-    .forward = forward,
-    .backward = backward,
-    .backward_kernel = backward_kernel,
+#define TRAINING(op)                                                                                                   \
+    .name = #op, .inputs = 3, .outputs = 3, .optional = PLEAT_IN(WEIGHT) | PLEAT_IN(BIAS),                             \
+    .constant = PLEAT_OUT(1) | PLEAT_OUT(2), .params_size = sizeof(pleat_batch_norm_params), .infer = infer,           \
+    .forward = forward, .backward = backward, .backward_kernel = backward_kernel
+#define BATCH (PLEAT_KEEP_IN(X) | PLEAT_KEEP_OUT(1) | PLEAT_KEEP_OUT(2))
+#define BATCH_AND_GATE (BATCH | PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(BIAS) | PLEAT_KEEP_OUT(0))
+
+const pleat_op pleat_op_batch_norm = { TRAINING(batch_norm),
+                                       .keeps = { [X] = BATCH | PLEAT_KEEP_IN(WEIGHT), [WEIGHT] = BATCH } };
+const pleat_op pleat_op_batch_norm_relu = {
+    TRAINING(batch_norm_relu), .keeps = { [X] = BATCH_AND_GATE, [WEIGHT] = BATCH_AND_GATE, [BIAS] = BATCH_AND_GATE }
 };
 
 /* ---- Evaluation ---- */
@@ -382,7 +403,7 @@ static pleat_status eval_backward(pleat_call *call)
     const pleat_batch_norm_params *params = call->params;
     const int ndim = call->in_spec[X].shape.ndim;
     const pleat_dims dims = others(ndim);
-    pleat_tensor *g = call->grad_out[0], *gd = NULL, *r = NULL, *scale = NULL;
+    pleat_tensor *g = gradient_of(call), *gd = NULL, *r = NULL, *scale = NULL;
     if (call->in[VAR])
         r = pleat_pow(pleat_add_scalar(across(call->in[VAR], ndim), params->eps), -0.5);
     if (r)
@@ -409,21 +430,20 @@ static pleat_status eval_backward_kernel(pleat_call *call)
     return fused(call, call->in[MEAN], call->in[VAR], false);
 }
 
-const pleat_op pleat_op_batch_norm_eval = {
-    .name = "batch_norm_eval",
-    .inputs = 5,
-    .outputs = 1,
-    .optional = PLEAT_IN(WEIGHT) | PLEAT_IN(BIAS),
-    .params_size = sizeof(pleat_batch_norm_params),
-    .keeps = { [X] = PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(VAR),
-               [WEIGHT] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_IN(MEAN) | PLEAT_KEEP_IN(VAR),
-               [MEAN] = PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(VAR),
-               [VAR] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(MEAN) | PLEAT_KEEP_IN(VAR) },
-    .infer = check,
-    .forward = eval_forward,
-    .backward = eval_backward,
-    .backward_kernel = eval_backward_kernel,
-};
+#define EVALUATION(op)                                                                                                 \
+    .name = #op, .inputs = 5, .outputs = 1, .optional = PLEAT_IN(WEIGHT) | PLEAT_IN(BIAS),                             \
+    .params_size = sizeof(pleat_batch_norm_params), .infer = check, .forward = eval_forward, .backward = eval_backward
+#define KEEPS(more)                                                                                                    \
+    {                                                                                                                  \
+        [X] = PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(VAR) | (more),                                                     \
+        [WEIGHT] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_IN(MEAN) | PLEAT_KEEP_IN(VAR) | (more), [BIAS] = (more),              \
+        [MEAN] = PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(VAR) | (more),                                                  \
+        [VAR] = PLEAT_KEEP_IN(X) | PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(MEAN) | PLEAT_KEEP_IN(VAR) | (more),          \
+    }
+
+const pleat_op pleat_op_batch_norm_eval = { EVALUATION(batch_norm_eval), .keeps = KEEPS(0),
+                                            .backward_kernel = eval_backward_kernel };
+const pleat_op pleat_op_batch_norm_eval_relu = { EVALUATION(batch_norm_eval_relu), .keeps = KEEPS(PLEAT_KEEP_OUT(0)) };
 
 /* ---- The public function ---- */
 
@@ -482,15 +502,15 @@ pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tens
                                pleat_tensor *running_var, bool training, const pleat_batch_norm_opts *opts)
 {
     const pleat_batch_norm_opts o = opts ? *opts : (pleat_batch_norm_opts){ 0 };
-    const pleat_batch_norm_params params = { .eps = o.eps == 0 ? 1e-5 : o.eps };
+    const pleat_batch_norm_params params = { .eps = o.eps == 0 ? 1e-5 : o.eps, .relu = o.relu };
     if (pleat_pending() != PLEAT_OK)
         return NULL;
     if (pleat_ndim(x) == 1 && pleat_numel(x) == 0) /* as in PyTorch: no channels, and nothing to ask about them */
         return pleat_squeeze(
             pleat_batch_norm(pleat_unsqueeze(x, 0), weight, bias, running_mean, running_var, training, opts), 0);
     if (!training)
-        return pleat_apply(&pleat_op_batch_norm_eval, (pleat_tensor *[]){ x, weight, bias, running_mean, running_var },
-                           5, &params);
+        return pleat_apply(o.relu ? &pleat_op_batch_norm_eval_relu : &pleat_op_batch_norm_eval,
+                           (pleat_tensor *[]){ x, weight, bias, running_mean, running_var }, 5, &params);
 
     const char *context = pleat_begin_context("batch_norm");
     const pleat_status fit = pleat_check_statistics(x, running_mean, running_var, &o);
@@ -500,8 +520,8 @@ pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tens
 
     pleat_tensor *out[3];
     const uint64_t failures = pleat_failures();
-    const pleat_status status =
-        pleat_apply_all(&pleat_op_batch_norm, (pleat_tensor *[]){ x, weight, bias }, 3, &params, out);
+    const pleat_status status = pleat_apply_all(o.relu ? &pleat_op_batch_norm_relu : &pleat_op_batch_norm,
+                                                (pleat_tensor *[]){ x, weight, bias }, 3, &params, out);
     if (pleat_take(status, failures) != PLEAT_OK)
         return NULL;
     const pleat_shape shape = pleat_shape_of(x);

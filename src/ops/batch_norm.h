@@ -7,7 +7,8 @@
 
 typedef struct {
     double eps;
-    bool one; /* one value per channel will do: the result is the bias */
+    bool one;  /* one value per channel will do: the result is the bias */
+    bool relu; /* of the result: of the ops batch_norm_relu and batch_norm_eval_relu */
 } pleat_batch_norm_params;
 
 /* Whether the running statistics (NULL: none) and the options are such that moving them cannot fail. */

@@ -116,7 +116,7 @@ static pleat_tensor *instance(pleat_tensor *x, pleat_tensor *weight, pleat_tenso
             pleat_move_running(running_mean, mean, pleat_momentum(o), 1);
             pleat_move_running(running_var, var, pleat_momentum(o), count / (count - 1));
         }
-        return y;
+        return o->relu && y ? pleat_relu(y) : y;
     }
     return NULL;
 }

@@ -177,6 +177,26 @@ START_TEST(options_reach_the_op)
 }
 END_TEST
 
+/* A sequence lets a layer do the relu that follows; nobody can tell. */
+START_TEST(a_relu_is_fused)
+{
+    const pleat_scope s = pleat_scope_begin();
+    pleat_tensor *x = pleat_randn(PLEAT_SHAPE(3, 2, 4, 5), PLEAT_F64);
+    pleat_module *norm = pleat_nn_batch_norm2d(2), *relu = pleat_nn_relu();
+    pleat_module *m = pleat_sequential(norm, relu, pleat_nn_relu(), pleat_nn_flatten());
+    ck_assert_ok(pleat_module_to(m, PLEAT_F64));
+    for (int training = 0; training < 2; training++) {
+        pleat_module_train(m, training);
+        ck_assert_ok(pleat_gradcheck_module(m, x, NULL));
+        pleat_tensor *y = pleat_flatten(pleat_relu(pleat_forward(norm, x)), 1, -1);
+        ck_assert(pleat_equal(pleat_forward(m, x), y));
+    }
+    ck_assert(pleat_item(pleat_module_buffer(m, "0.num_batches_tracked")) >= 2);
+    pleat_module_free(m);
+    pleat_scope_end(s);
+}
+END_TEST
+
 START_TEST(a_residual_block_adds)
 {
     const pleat_scope s = pleat_scope_begin();
@@ -326,5 +346,5 @@ START_TEST(fans_and_distributions)
 END_TEST
 
 RUN_TESTS("layers", members_are_pytorchs, they_start_as_pytorchs_do, a_network_computes_what_pytorchs_does,
-          options_reach_the_op, a_residual_block_adds, a_sequence_frees_what_is_in_between, bad_arguments, no_memory,
-          fans_and_distributions)
+          options_reach_the_op, a_relu_is_fused, a_residual_block_adds, a_sequence_frees_what_is_in_between,
+          bad_arguments, no_memory, fans_and_distributions)

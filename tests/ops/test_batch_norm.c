@@ -169,17 +169,24 @@ END_TEST
 START_TEST(fused_against_ops)
 {
     pleat_seed(4);
-    for (int training = 0; training < 2; training++)
+    for (int kind = 0; kind < 4; kind++)
         for (int dtype = PLEAT_F32; dtype <= PLEAT_F64; dtype++) {
             const pleat_dtype d = (pleat_dtype)dtype;
+            const bool training = kind & 1;
+            const pleat_batch_norm_opts opts = { .relu = kind & 2 };
             pleat_tensor *x = pleat_randn(PLEAT_SHAPE(5, 3, 41, 53), d), *w = pleat_randn(PLEAT_SHAPE(3), d);
             pleat_tensor *b = pleat_randn(PLEAT_SHAPE(3), d), *mean = pleat_randn(PLEAT_SHAPE(3), d);
             pleat_tensor *var = pleat_add_scalar(pleat_rand(PLEAT_SHAPE(3), d), 0.5),
                          *v = pleat_randn(pleat_shape_of(x), d);
             pleat_tensor *in[] = { leaf(x), leaf(w), leaf(b), leaf(mean), leaf(var) }, *fused[5], *ops[5];
             const int count = training ? 3 : 5;
-            pleat_tensor *y = training ? pleat_batch_norm(x, w, b, NULL, NULL, true, NULL)
-                                       : pleat_batch_norm(x, w, b, mean, var, false, NULL);
+            pleat_tensor *y = training ? pleat_batch_norm(x, w, b, NULL, NULL, true, &opts)
+                                       : pleat_batch_norm(x, w, b, mean, var, false, &opts);
+            if (opts.relu) {
+                pleat_tensor *plain = training ? pleat_batch_norm(x, w, b, NULL, NULL, true, NULL)
+                                               : pleat_batch_norm(x, w, b, mean, var, false, NULL);
+                ck_assert(pleat_equal(y, pleat_relu(plain)));
+            }
             ck_assert_ok(
                 pleat_gradients(&y, 1, in, count, &(pleat_gradients_opts){ .grad_outputs = &v, .keep = true }, fused));
             ck_assert_ok(
@@ -195,6 +202,7 @@ static pleat_tensor *all(void *user)
 {
     pleat_tensor *const *in = user;
     pleat_tensor *y = pleat_batch_norm(in[0], in[1], in[2], NULL, NULL, true, NULL), *g[3];
+    y = pleat_add(y, pleat_batch_norm(in[0], in[1], in[2], NULL, NULL, true, &(pleat_batch_norm_opts){ .relu = true }));
     ck_assert_ok(
         pleat_gradients(&y, 1, in, 3, &(pleat_gradients_opts){ .grad_outputs = (pleat_tensor *[]){ in[0] } }, g));
     pleat_tensor *k = pleat_reshape(pleat_add(g[1], g[2]), PLEAT_SHAPE(1, 4, 1, 1));
