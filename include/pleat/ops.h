@@ -154,10 +154,21 @@ PLEAT_API pleat_tensor *pleat_gather(pleat_tensor *x, int dim, pleat_tensor *ind
 PLEAT_API pleat_tensor *pleat_scatter(pleat_tensor *x, int dim, pleat_tensor *index, pleat_tensor *src);
 /* The same with +=, in the order of index: gather's adjoint. The same bits for any number of threads. */
 PLEAT_API pleat_tensor *pleat_scatter_add(pleat_tensor *x, int dim, pleat_tensor *index, pleat_tensor *src);
+/* The same with *=: each place of x times all the elements that index sends there. float32 or float64; a zero among the
+ * factors has its right gradient. */
+PLEAT_API pleat_tensor *pleat_scatter_multiply(pleat_tensor *x, int dim, pleat_tensor *index, pleat_tensor *src);
 /* The places of dim that index (one dimension, or none) names, in its order. */
 PLEAT_API pleat_tensor *pleat_index_select(pleat_tensor *x, int dim, pleat_tensor *index);
 /* A copy of x, to whose places of dim that index names src's are added in order: index_select's adjoint. */
 PLEAT_API pleat_tensor *pleat_index_add(pleat_tensor *x, int dim, pleat_tensor *index, pleat_tensor *src);
+typedef struct {
+    bool padding;          /* the row padding_index stands for padding: it gets no gradient */
+    int64_t padding_index; /* negative from the end */
+} pleat_embedding_opts;
+
+/* The rows of weight (rows, features) that index (...) names: (..., features). opts may be NULL.
+ * torch.nn.functional.embedding. */
+PLEAT_API pleat_tensor *pleat_embedding(pleat_tensor *index, pleat_tensor *weight, const pleat_embedding_opts *opts);
 /* index (...) -> (..., classes) of dtype: 1 at the class, else 0. */
 PLEAT_API pleat_tensor *pleat_one_hot(pleat_tensor *index, int64_t classes, pleat_dtype dtype);
 
@@ -171,7 +182,12 @@ PLEAT_API pleat_status pleat_sort(pleat_tensor *x, int dim, bool descending, ple
 /* y[i] = x[0] + ... + x[i] along dim; not uint8. float32 is summed in float64. */
 PLEAT_API pleat_tensor *pleat_cumsum(pleat_tensor *x, int dim);
 
-typedef enum { PLEAT_NEAREST, PLEAT_BILINEAR, PLEAT_BICUBIC } pleat_interpolation;
+typedef enum {
+    PLEAT_NEAREST,
+    PLEAT_BILINEAR,
+    PLEAT_BICUBIC,
+    PLEAT_AREA /* averages of boxes: adaptive_avg_pool2d */
+} pleat_interpolation;
 
 typedef struct {
     pleat_interpolation mode;
@@ -179,11 +195,12 @@ typedef struct {
     struct {
         double h, w;
     } scale;            /* size = floor(scale * size of x); steps between places are then 1 / scale */
-    bool align_corners; /* the corners' centres stay where they are, not the corners; not for PLEAT_NEAREST */
+    bool align_corners; /* the corners' centres stay where they are, not the corners; for bilinear and bicubic */
 } pleat_interpolate_opts;
 
 /* The image at another size: x (N, C, H, W), float32 or float64; or (N, C, W), with only the w of size and scale, and
- * not bicubic. torch.nn.functional.interpolate, without antialiasing. */
+ * not bicubic. torch.nn.functional.interpolate, without antialiasing; volumes (N, C, D, H, W) are not for this library.
+ */
 PLEAT_API pleat_tensor *pleat_interpolate(pleat_tensor *x, const pleat_interpolate_opts *opts);
 
 /* (..., C r r, H, W) -> (..., C, H r, W r): y[c, h r + i, w r + j] = x[(c r + i) r + j, h, w]. Shi and others:

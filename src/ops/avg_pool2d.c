@@ -253,28 +253,29 @@ pleat_tensor *pleat_adaptive_avg_pool2d(pleat_tensor *x, pleat_hw size)
 pleat_tensor *pleat_lp_pool2d(pleat_tensor *x, double p, const pleat_window *window, const pleat_pool_opts *opts)
 {
     const pleat_pool_opts sum = { .ceil_mode = opts && opts->ceil_mode, .divisor = 1 };
+    const char *context = pleat_begin_context("lp_pool2d");
     pleat_scope scope = pleat_scope_begin();
     if (window && (window->padding.h != 0 || window->padding.w != 0))
-        pleat_fail(PLEAT_EINVAL, "lp_pool2d: padding %s must be 0", pleat_hw_text(window->padding).text);
+        pleat_fail(PLEAT_EINVAL, "padding %s must be 0", pleat_hw_text(window->padding).text);
     if (!(p != 0) || !isfinite(p))
-        pleat_fail(PLEAT_EINVAL, "lp_pool2d: p must be finite and not 0, not %g", p);
+        pleat_fail(PLEAT_EINVAL, "p must be finite and not 0, not %g", p);
     pleat_tensor *y = pleat_pow(pleat_avg_pool2d(pleat_pow(x, p), window, &sum), 1 / p);
+    pleat_end_context(context);
     return pleat_scope_return(scope, y);
 }
 
-pleat_tensor *pleat_local_response_norm(pleat_tensor *x, int64_t size, const pleat_local_response_norm_opts *opts)
+static pleat_tensor *local_response_norm(pleat_tensor *x, int64_t size, const pleat_local_response_norm_opts *opts)
 {
     const pleat_local_response_norm_opts o = opts ? *opts : (pleat_local_response_norm_opts){ 0 };
     const double alpha = o.alpha == 0 ? 1e-4 : o.alpha, beta = o.beta == 0 ? 0.75 : o.beta, k = o.k == 0 ? 1 : o.k;
-    pleat_scope scope = pleat_scope_begin();
     const pleat_shape s = pleat_shape_of(x);
     if (x && s.ndim < 3)
-        pleat_fail(PLEAT_ESHAPE, "local_response_norm: input %s must be (N, C, ...) with three dimensions or more",
+        pleat_fail(PLEAT_ESHAPE, "input %s must be (N, C, ...) with three dimensions or more",
                    pleat_shape_text(s).text);
     if (size < 1)
-        pleat_fail(PLEAT_EINVAL, "local_response_norm: size must be at least 1, not %lld", (long long)size);
+        pleat_fail(PLEAT_EINVAL, "size must be at least 1, not %lld", (long long)size);
     if (x && pleat_numel(x) == 0 && pleat_pending() == PLEAT_OK)
-        return pleat_scope_return(scope, pleat_clone(x));
+        return pleat_clone(x);
     /* channels as rows, size / 2 before each and the rest after: one window a channel, which for an even size leaves
      * the last that fits out */
     pleat_tensor *squares = pleat_mul(x, x);
@@ -285,5 +286,14 @@ pleat_tensor *pleat_local_response_norm(pleat_tensor *x, int64_t size, const ple
                      .divisor = size };
     pleat_tensor *average = pleat_reshape(pleat_apply(&pleat_op_avg_pool2d, &squares, 1, &p), s);
     pleat_tensor *y = pleat_div(x, pleat_pow(pleat_affine(average, alpha, k), beta));
-    return pleat_scope_return(scope, y);
+    return y;
+}
+
+pleat_tensor *pleat_local_response_norm(pleat_tensor *x, int64_t size, const pleat_local_response_norm_opts *opts)
+{
+    const char *context = pleat_begin_context("local_response_norm");
+    const pleat_scope scope = pleat_scope_begin();
+    pleat_tensor *y = pleat_scope_return(scope, local_response_norm(x, size, opts));
+    pleat_end_context(context);
+    return y;
 }

@@ -76,6 +76,11 @@ static pleat_status backward(pleat_call *call)
     return PLEAT_OK;
 }
 
+static double flops(const pleat_call *call)
+{
+    return pleat_conv_flops(&call->out_spec[0], &call->in_spec[1]);
+}
+
 const pleat_op pleat_op_conv2d = {
     .name = "conv2d",
     .inputs = 3,
@@ -86,6 +91,7 @@ const pleat_op pleat_op_conv2d = {
     .infer = infer,
     .forward = forward,
     .backward = backward,
+    .flops = flops,
 };
 
 pleat_tensor *pleat_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias, const pleat_conv2d_opts *opts)

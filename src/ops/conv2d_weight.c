@@ -81,6 +81,11 @@ static pleat_status backward(pleat_call *call)
     return PLEAT_OK;
 }
 
+static double flops(const pleat_call *call)
+{
+    return pleat_conv_flops(&call->in_spec[1], &call->out_spec[0]);
+}
+
 const pleat_op pleat_op_conv2d_weight = {
     .name = "conv2d_weight",
     .inputs = 2,
@@ -90,6 +95,7 @@ const pleat_op pleat_op_conv2d_weight = {
     .infer = infer,
     .forward = forward,
     .backward = backward,
+    .flops = flops,
 };
 
 pleat_tensor *pleat_conv2d_weight(pleat_tensor *x, pleat_tensor *grad, pleat_hw kernel, const pleat_conv2d_opts *opts)

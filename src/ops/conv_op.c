@@ -101,6 +101,12 @@ pleat_tensor *pleat_conv_pad(pleat_tensor *x, pleat_hw kernel, const pleat_conv2
                                        : NULL;
 }
 
+double pleat_conv_flops(const pleat_spec *t, const pleat_spec *weight)
+{
+    const int64_t *w = weight->shape.dim;
+    return 2.0 * (double)pleat_shape_numel(t->shape) * (double)(w[1] * w[2] * w[3]);
+}
+
 pleat_tensor *pleat_conv_bias_grad(pleat_tensor *grad)
 {
     return pleat_sum_dims(grad, pleat_ndim(grad) == 4 ? PLEAT_DIMS(0, 2, 3) : PLEAT_DIMS(1, 2), false);

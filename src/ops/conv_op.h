@@ -44,6 +44,10 @@ pleat_conv_shape pleat_conv_shape_of(const pleat_call *call, const pleat_spec *x
  * none is left in *window then. Without such padding x itself. NULL with an error. */
 pleat_tensor *pleat_conv_pad(pleat_tensor *x, pleat_hw kernel, const pleat_conv2d_opts *opts, pleat_window *window);
 
+/* Floating-point operations: each element of t, of the size of what the windows make, meets all the weights of its
+ * channel. Multiplications and additions both count, as everybody counts them. */
+double pleat_conv_flops(const pleat_spec *t, const pleat_spec *weight);
+
 /* The gradient by the bias: the sum over all but the channels. */
 pleat_tensor *pleat_conv_bias_grad(pleat_tensor *grad);
 

@@ -69,6 +69,11 @@ static pleat_status backward(pleat_call *call)
     return PLEAT_OK;
 }
 
+static double flops(const pleat_call *call)
+{
+    return pleat_conv_flops(&call->in_spec[0], &call->in_spec[1]);
+}
+
 const pleat_op pleat_op_conv_transpose2d = {
     .name = "conv_transpose2d",
     .inputs = 3,
@@ -79,6 +84,7 @@ const pleat_op pleat_op_conv_transpose2d = {
     .infer = infer,
     .forward = forward,
     .backward = backward,
+    .flops = flops,
 };
 
 pleat_tensor *pleat_conv_transpose2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,

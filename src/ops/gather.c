@@ -1,5 +1,5 @@
 /* Elements picked and put by indices: gather and scatter_add, each the other's gradient; index_select and index_add,
- * the same with one index for all lines; scatter, which replaces.
+ * the same with one index for all lines; scatter, which replaces; scatter_multiply, a scatter and a product.
  *
  * Lines run along the indexed dimension. A line is one worker's, and its places are gone through in order: where an
  * index occurs twice, sums have the same bits for any number of threads, and the last element that replaces wins. */
@@ -302,6 +302,85 @@ pleat_tensor *pleat_scatter(pleat_tensor *x, int dim, pleat_tensor *index, pleat
 pleat_tensor *pleat_scatter_add(pleat_tensor *x, int dim, pleat_tensor *index, pleat_tensor *src)
 {
     return pleat_apply(&pleat_op_scatter_add, (pleat_tensor *[]){ x, index, src }, 3, &dim);
+}
+
+/* ---- scatter_multiply ---- */
+
+/* A place of x and all the elements that go there, side by side, so that no place of theirs is used twice: that is a
+ * scatter, whose last dimension's product is the result. Where each element of index goes, in rows of `most` + 1, of
+ * which x has the first; and how many the most is. NULL with an error. */
+static pleat_tensor *side_by_side(pleat_tensor *index, int dim, pleat_shape x, int64_t *most)
+{
+    const pleat_shape shape = at_least_1d(index->shape);
+    const int64_t places = at_least_1d(x).dim[dim], length = shape.dim[dim];
+    int64_t inner = 1;
+    for (int d = dim + 1; d < shape.ndim; d++)
+        inner *= shape.dim[d];
+    pleat_tensor *slot = pleat_empty(index->shape, PLEAT_I64);
+    int64_t *seen = slot ? pleat_alloc((size_t)places * sizeof *seen) : NULL;
+    if (!seen)
+        return NULL;
+    const int64_t *from = pleat_data_i64(index);
+    int64_t *to = pleat_data_mut(slot);
+    *most = 0;
+    for (int pass = 0; pass < 2; pass++) /* count, then place */
+        for (int64_t line = 0; line < index->numel / length; line++) {
+            const int64_t first = line / inner * length * inner + line % inner;
+            memset(seen, 0, (size_t)places * sizeof *seen);
+            for (int64_t k = 0; k < length; k++) {
+                const int64_t at = first + k * inner, times = ++seen[from[at]];
+                *most = times > *most ? times : *most;
+                to[at] = from[at] * (*most + 1) + times;
+            }
+        }
+    pleat_free(seen);
+    return slot;
+}
+
+static pleat_tensor *scatter_multiply(pleat_tensor *x, int dim, pleat_tensor *index, pleat_tensor *src)
+{
+    const pleat_shape shape = at_least_1d(x->shape);
+    int64_t most;
+    index = pleat_contiguous(index);
+    if (!index || check_index(index, x->shape, dim) != PLEAT_OK)
+        return NULL;
+    pleat_tensor *slot = side_by_side(index, dim, x->shape, &most);
+    if (!slot)
+        return NULL;
+    /* x with `most` ones behind each place, as one long dimension */
+    pleat_shape wide = { .ndim = shape.ndim + 1 }, flat = shape;
+    for (int d = 0; d < shape.ndim; d++)
+        wide.dim[d <= dim ? d : d + 1] = shape.dim[d];
+    wide.dim[dim + 1] = most;
+    flat.dim[dim] *= most + 1;
+    pleat_tensor *own = pleat_unsqueeze(pleat_reshape(x, shape), dim + 1), *ones = pleat_ones(wide, x->dtype);
+    pleat_tensor *rows = pleat_reshape(pleat_cat((pleat_tensor *[]){ own, ones }, 2, dim + 1), flat);
+    rows = pleat_scatter(rows, dim, pleat_reshape(slot, at_least_1d(slot->shape)),
+                         pleat_reshape(src, at_least_1d(src->shape)));
+    wide.dim[dim + 1] = most + 1;
+    return pleat_reshape(pleat_prod(pleat_reshape(rows, wide), PLEAT_DIMS(dim + 1), false), x->shape);
+}
+
+pleat_tensor *pleat_scatter_multiply(pleat_tensor *x, int dim, pleat_tensor *index, pleat_tensor *src)
+{
+    const char *context;
+    if (pleat_enter("scatter_multiply", x, &context) && (!index || !src))
+        pleat_fail(PLEAT_EINVAL, "the %s is NULL", index ? "src" : "index");
+    if (pleat_pending() != PLEAT_OK)
+        return pleat_leave(context, NULL);
+    if (!pleat_dtype_is_float(x->dtype) || x->dtype != src->dtype || index->dtype != PLEAT_I64)
+        pleat_fail(PLEAT_EDTYPE, "input %s, index %s, src %s: must be float32 or float64, int64, and as the input",
+                   pleat_dtype_name(x->dtype), pleat_dtype_name(index->dtype), pleat_dtype_name(src->dtype));
+    else if (x->shape.ndim == PLEAT_MAX_DIMS)
+        pleat_fail(PLEAT_ESHAPE, "input %s: up to %d dimensions", pleat_shape_text(x->shape).text, PLEAT_MAX_DIMS - 1);
+    else if (pleat_resolve_dim(dim, x->shape.ndim, &dim) == PLEAT_OK && index->numel > 0 &&
+             check_within(index->shape, "input", x->shape, dim) == PLEAT_OK)
+        check_within(index->shape, "src", src->shape, -1);
+    if (pleat_pending() != PLEAT_OK)
+        return pleat_leave(context, NULL);
+    const pleat_scope scope = pleat_scope_begin();
+    pleat_tensor *y = index->numel == 0 ? pleat_clone(x) : scatter_multiply(x, dim, index, src);
+    return pleat_leave(context, pleat_scope_return(scope, y));
 }
 
 /* ---- index_select, index_add ---- */

@@ -166,7 +166,8 @@ static pleat_status infer(const pleat_call *call, pleat_hw from, pleat_hw to, pl
 {
     const pleat_shape x = call->in_spec[0].shape;
     if (x.ndim != 3 && x.ndim != 4)
-        return pleat_fail(PLEAT_ESHAPE, "input %s must be (N, C, H, W) or (N, C, W)", pleat_shape_text(x).text);
+        return pleat_fail(PLEAT_ESHAPE, "input %s must be (N, C, H, W) or (N, C, W)%s", pleat_shape_text(x).text,
+                          x.ndim == 5 ? ": there are no volumes" : "");
     const pleat_hw image = image_of(x);
     if (image.h != from.h || image.w != from.w)
         return pleat_fail(PLEAT_ESHAPE, "input %s must have an image of %" PRId64 " x %" PRId64,
@@ -243,6 +244,16 @@ static bool resolve(const pleat_interpolate_opts *o, int64_t from, int64_t size,
     return true;
 }
 
+/* Averages over boxes of the size are a pooling. */
+static pleat_tensor *area(pleat_tensor *x, pleat_hw size)
+{
+    if (x->shape.ndim == 4)
+        return pleat_adaptive_avg_pool2d(x, size);
+    const pleat_scope scope = pleat_scope_begin();
+    pleat_tensor *y = pleat_adaptive_avg_pool2d(pleat_unsqueeze(x, -2), size);
+    return pleat_scope_return(scope, y ? pleat_squeeze(y, -2) : NULL);
+}
+
 pleat_tensor *pleat_interpolate(pleat_tensor *x, const pleat_interpolate_opts *opts)
 {
     const char *context;
@@ -250,9 +261,10 @@ pleat_tensor *pleat_interpolate(pleat_tensor *x, const pleat_interpolate_opts *o
         return pleat_leave(context, NULL);
     const pleat_interpolate_opts o = opts ? *opts : (pleat_interpolate_opts){ .mode = PLEAT_NEAREST };
     interpolate_params p = { .mode = o.mode, .align_corners = o.align_corners };
-    if ((unsigned)o.mode > PLEAT_BICUBIC || (o.mode == PLEAT_NEAREST && o.align_corners))
-        pleat_fail(PLEAT_EINVAL, "%s",
-                   o.mode == PLEAT_NEAREST ? "align_corners is for bilinear and bicubic" : "there is no such mode");
+    if ((unsigned)o.mode > PLEAT_AREA)
+        pleat_fail(PLEAT_EINVAL, "%d is no mode", (int)o.mode);
+    else if (o.align_corners && o.mode != PLEAT_BILINEAR && o.mode != PLEAT_BICUBIC)
+        pleat_fail(PLEAT_EINVAL, "align_corners is for bilinear and bicubic, not for mode %d", (int)o.mode);
     else if (x->shape.ndim == 3 && o.mode == PLEAT_BICUBIC)
         pleat_fail(PLEAT_ESHAPE, "bicubic is for images: input %s must be (N, C, H, W)",
                    pleat_shape_text(x->shape).text);
@@ -268,5 +280,7 @@ pleat_tensor *pleat_interpolate(pleat_tensor *x, const pleat_interpolate_opts *o
                        "the image at least one place, the other is 0",
                        o.size.h, o.size.w, o.scale.h, o.scale.w, pleat_shape_text(x->shape).text);
     }
+    if (pleat_pending() == PLEAT_OK && o.mode == PLEAT_AREA && (x->shape.ndim == 3 || x->shape.ndim == 4))
+        return pleat_leave(context, area(x, p.to));
     return pleat_leave(context, pleat_apply(&pleat_op_interpolate, &x, 1, &p));
 }

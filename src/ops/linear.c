@@ -88,6 +88,12 @@ static pleat_status backward(pleat_call *call)
     return PLEAT_OK;
 }
 
+static double flops(const pleat_call *call)
+{
+    const pleat_shape *a = &call->in_spec[0].shape;
+    return 2.0 * (double)pleat_shape_numel(call->out_spec[0].shape) * (double)a->dim[a->ndim - 1];
+}
+
 const pleat_op pleat_op_linear = {
     .name = "linear",
     .inputs = 3,
@@ -98,6 +104,7 @@ const pleat_op pleat_op_linear = {
     .infer = infer,
     .forward = forward,
     .backward = backward,
+    .flops = flops,
 };
 
 pleat_tensor *pleat_linear(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias)

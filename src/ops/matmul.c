@@ -130,6 +130,12 @@ static pleat_status backward(pleat_call *call)
     return PLEAT_OK;
 }
 
+static double flops(const pleat_call *call)
+{
+    const pleat_shape *a = &call->in_spec[0].shape;
+    return 2.0 * (double)pleat_shape_numel(call->out_spec[0].shape) * (double)a->dim[a->ndim - 1];
+}
+
 const pleat_op pleat_op_matmul = {
     .name = "matmul",
     .inputs = 2,
@@ -140,6 +146,7 @@ const pleat_op pleat_op_matmul = {
     .infer = infer,
     .forward = forward,
     .backward = backward,
+    .flops = flops,
 };
 
 pleat_tensor *pleat_matmul(pleat_tensor *a, pleat_tensor *b)

@@ -90,6 +90,36 @@ START_TEST(the_profile_counts_calls)
 }
 END_TEST
 
+/* The products and convolutions say how many operations they were; a gradient's are those of the calls it is made of.
+ */
+START_TEST(products_have_a_rate)
+{
+    char text[4000];
+    const char *const ops[] = { "matmul", "linear", "conv2d", "conv_transpose2d", "conv2d_weight" };
+    const double once = 2.0 * 2 * 8 * 6 * 6 * 4 * 3 * 3;
+    pleat_tensor *x = leaf(0, 512), *w = leaf(0, 288), *image = pleat_reshape(x, PLEAT_SHAPE(2, 4, 8, 8));
+    ck_assert_ok(pleat_profile_begin());
+    pleat_tensor *y = pleat_conv2d(image, pleat_reshape(w, PLEAT_SHAPE(8, 4, 3, 3)), NULL, NULL);
+    y = pleat_linear(pleat_reshape(y, PLEAT_SHAPE(2, 288)), pleat_reshape(w, PLEAT_SHAPE(1, 288)), NULL);
+    ck_assert_ok(pleat_backward(pleat_sum(y)));
+    pleat_profile_end();
+    pleat_profile_table(text, sizeof text);
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        char name[48];
+        double calls, ms, share, rate, bytes;
+        snprintf(name, sizeof name, "\n%-28s ", ops[i]);
+        const char *line = strstr(text, name);
+        ck_assert_msg(line &&
+                          sscanf(line + strlen(name), "%lf %lf %lf%% %lf %lf", &calls, &ms, &share, &rate, &bytes) == 5,
+                      "%s:\n%s", ops[i], text);
+        const double flops = i == 0 ? 2 * 2 * (2.0 * 288) : i == 1 ? 2.0 * 2 * 288 : once;
+        /* printed are microseconds, and rates to a hundredth */
+        ck_assert_msg(fabs(rate - 1e-6 * flops / ms) <= 0.02 * rate + 0.01 + 1e-6 * flops / ms * 0.001 / ms,
+                      "%s: %g in %g", ops[i], rate, ms);
+    }
+}
+END_TEST
+
 START_TEST(the_tape_as_a_graph)
 {
     char text[4000];
@@ -127,5 +157,5 @@ START_TEST(modules_are_named)
 }
 END_TEST
 
-RUN_TESTS("debug", the_first_nan_forward, the_first_nan_backward, the_profile_counts_calls, the_tape_as_a_graph,
-          modules_are_named)
+RUN_TESTS("debug", the_first_nan_forward, the_first_nan_backward, the_profile_counts_calls, products_have_a_rate,
+          the_tape_as_a_graph, modules_are_named)

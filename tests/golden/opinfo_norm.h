@@ -124,13 +124,10 @@ static pleat_tensor *op_cross_entropy(SAMPLE)
     return pleat_cross_entropy_with(IN(0), IN(1), &o);
 }
 
-/* Where every target is ignored the mean is NaN, and PyTorch says that the gradient is 0 but the gradient's derivative
- * by the output gradient is NaN: there it is not followed. */
-static int op_nll_loss(SAMPLE, pleat_tensor **out)
+static pleat_tensor *op_nll_loss(SAMPLE)
 {
     const pleat_cross_entropy_opts o = op_loss_opts(s);
-    out[0] = pleat_nll_loss(IN(0), IN(1), &o);
-    return !out[0] ? 0 : o.ignore && pleat_numel(out[0]) == 1 && isnan(pleat_item(out[0])) ? -1 : 1;
+    return pleat_nll_loss(IN(0), IN(1), &o);
 }
 
 /* A weight of the losses, by which PyTorch has no gradient. */

@@ -145,16 +145,15 @@ static pleat_tensor *op_index_select(SAMPLE)
     return pleat_index_select(IN(0), (int)opinfo_number(s, "dim", 0, 0), IN(1));
 }
 
-static int op_scatter(SAMPLE, pleat_tensor **out)
+static pleat_tensor *op_scatter(SAMPLE)
 {
     const int dim = (int)opinfo_number(s, "dim", 0, 0);
-    pleat_tensor *src =
-        s->tensors > 2 ? IN(2) : pleat_full(pleat_shape_of(IN(1)), opinfo_number(s, "value", 0, 0), PLEAT_F64);
-    if (opinfo_is(s, "reduce", "multiply"))
-        return -1;
-    out[0] = opinfo_is(s, "reduce", "add") ? pleat_scatter_add(IN(0), dim, IN(1), src)
-                                           : pleat_scatter(IN(0), dim, IN(1), src);
-    return out[0] != NULL;
+    pleat_tensor *src = s->tensors > 2
+                            ? IN(2)
+                            : pleat_full(pleat_shape_of(IN(1)), opinfo_number(s, "value", 0, 0), pleat_dtype_of(IN(0)));
+    return opinfo_is(s, "reduce", "add")        ? pleat_scatter_add(IN(0), dim, IN(1), src)
+           : opinfo_is(s, "reduce", "multiply") ? pleat_scatter_multiply(IN(0), dim, IN(1), src)
+                                                : pleat_scatter(IN(0), dim, IN(1), src);
 }
 
 static pleat_tensor *op_interpolate(SAMPLE)
@@ -164,18 +163,18 @@ static pleat_tensor *op_interpolate(SAMPLE)
     return pleat_interpolate(
         IN(0), &(pleat_interpolate_opts){ .mode = opinfo_is(s, "mode", "nearest")   ? PLEAT_NEAREST
                                                   : opinfo_is(s, "mode", "bicubic") ? PLEAT_BICUBIC
+                                                  : opinfo_is(s, "mode", "area")    ? PLEAT_AREA
                                                                                     : PLEAT_BILINEAR,
                                           .size = { image ? (int64_t)size : 0, (int64_t)size },
                                           .scale = { image ? scale : 0, scale },
                                           .align_corners = opinfo_number(s, "align_corners", 0, 0) != 0 });
 }
 
-static int op_interpolate_nearest(SAMPLE, pleat_tensor **out)
+static pleat_tensor *op_embedding(SAMPLE)
 {
-    if (pleat_ndim(IN(0)) > 4) /* three spatial dimensions */
-        return -1;
-    out[0] = op_interpolate(s);
-    return out[0] != NULL;
+    return pleat_embedding(IN(1), IN(0),
+                           &(pleat_embedding_opts){ .padding = opinfo_find(s, "padding_idx") != NULL,
+                                                    .padding_index = (int64_t)opinfo_number(s, "padding_idx", 0, 0) });
 }
 
 static pleat_tensor *op_einsum(SAMPLE)
@@ -207,19 +206,13 @@ static pleat_tensor *op_conv2d(SAMPLE)
 
 static pleat_tensor *op_conv1d(SAMPLE)
 {
-    const int64_t dilation = (int64_t)opinfo_number(s, "dilation", 0, 1);
-    pleat_tensor *x = IN(0);
-    int64_t padding = (int64_t)opinfo_number(s, "padding", 0, 0);
-    if (opinfo_is(s, "padding", "same")) { /* an odd one more behind */
-        const int64_t all = dilation * (pleat_size(IN(1), 2) - 1);
-        x = pleat_pad(x, (const int64_t[]){ all / 2, all - all / 2 }, 2, NULL);
-        padding = 0;
-    }
+    const bool named = opinfo_find(s, "padding") && opinfo_find(s, "padding")->text[0];
     const pleat_conv1d_opts opts = { .stride = (int64_t)opinfo_number(s, "stride", 0, 1),
-                                     .padding = padding,
-                                     .dilation = dilation,
-                                     .groups = (int64_t)opinfo_number(s, "groups", 0, 1) };
-    return pleat_conv1d(x, IN(1), IN(2), &opts);
+                                     .padding = named ? 0 : (int64_t)opinfo_number(s, "padding", 0, 0),
+                                     .dilation = (int64_t)opinfo_number(s, "dilation", 0, 1),
+                                     .groups = (int64_t)opinfo_number(s, "groups", 0, 1),
+                                     .same = opinfo_is(s, "padding", "same") };
+    return pleat_conv1d(IN(0), IN(1), IN(2), &opts);
 }
 
 static pleat_tensor *op_conv_transpose1d(SAMPLE)
@@ -314,7 +307,7 @@ static const counterpart counterparts[] = {
     { "nn.functional.instance_norm", op_instance_norm, NULL },
     { "softmax", op_softmax, NULL },
     { "nn.functional.cross_entropy", op_cross_entropy, NULL },
-    { "nn.functional.nll_loss", NULL, op_nll_loss },
+    { "nn.functional.nll_loss", op_nll_loss, NULL },
     { "nn.functional.mse_loss", op_mse_loss, NULL },
     { "nn.functional.l1_loss", op_l1_loss, NULL },
     { "nn.functional.huber_loss", op_huber_loss, NULL },
@@ -336,8 +329,10 @@ static const counterpart counterparts[] = {
     { "cumsum", op_cumsum, NULL },
     { "gather", op_gather, NULL },
     { "index_select", op_index_select, NULL },
-    { "scatter", NULL, op_scatter },
-    { "nn.functional.interpolate.nearest", NULL, op_interpolate_nearest },
+    { "scatter", op_scatter, NULL },
+    { "nn.functional.interpolate.nearest", op_interpolate, NULL },
+    { "nn.functional.interpolate.area", op_interpolate, NULL },
+    { "nn.functional.embedding", op_embedding, NULL },
     { "nn.functional.interpolate.linear", op_interpolate, NULL },
     { "nn.functional.interpolate.bilinear", op_interpolate, NULL },
     { "nn.functional.interpolate.bicubic", op_interpolate, NULL },

@@ -74,6 +74,8 @@ static void samples_indexing(void)
     SAMPLE(pleat_scatter_add(values(4, 5), 0, indices(PLEAT_SHAPE(6, 3), 4), values(7, 4)));
     SAMPLE(pleat_scatter_add(values(2, 3, 4), 1, indices(PLEAT_SHAPE(2, 5, 4), 3), values(2, 5, 4)));
     SAMPLE(pleat_scatter_add(values(), 0, indices(PLEAT_SHAPE(3), 1), values(3)));
+    SAMPLE(pleat_scatter_multiply(values(4, 5), 0, indices(PLEAT_SHAPE(6, 3), 4), values(7, 4)));
+    SAMPLE(pleat_embedding(indices(PLEAT_SHAPE(2, 3), 4), values(4, 5), NULL));
     SAMPLE(pleat_index_select(values(4, 5), 0, indices(PLEAT_SHAPE(7), 4)));
     SAMPLE(pleat_index_select(values(2, 3, 4), 2, indices(PLEAT_SHAPE(3), 4)));
     SAMPLE(pleat_index_select(values(2, 3), -2, indices(PLEAT_SHAPE(), 2)));
@@ -113,6 +115,7 @@ static void samples_interpolation(void)
             if (mode != PLEAT_BICUBIC)
                 SAMPLE(pleat_interpolate(values(2, 2, 3), &line));
         }
+    SAMPLE(pleat_interpolate(values(2, 2, 5), &((pleat_interpolate_opts){ .mode = PLEAT_AREA, .size = { 0, 3 } })));
     SAMPLE(pleat_pixel_shuffle(values(2, 8, 2, 3), 2));
     SAMPLE(pleat_pixel_unshuffle(values(2, 2, 4, 6), 2));
 }

@@ -104,6 +104,14 @@ START_TEST(refusals)
     refused(image, (pleat_interpolate_opts){ .scale = { -2, 2 } }, PLEAT_EINVAL, "scale (-2, 2)");
     refused(image, (pleat_interpolate_opts){ .mode = PLEAT_NEAREST }, PLEAT_EINVAL, "size (0, 0) and scale (0, 0)");
     refused(image, (pleat_interpolate_opts){ .size = { 2, 2 }, .align_corners = true }, PLEAT_EINVAL, "align_corners");
+    refused(image, (pleat_interpolate_opts){ .mode = PLEAT_AREA, .size = { 2, 2 }, .align_corners = true },
+            PLEAT_EINVAL, "interpolate: align_corners is for bilinear and bicubic, not for mode 3");
+    refused(image, (pleat_interpolate_opts){ .mode = PLEAT_AREA, .size = { 2, 0 } }, PLEAT_EINVAL, "interpolate: size");
+    refused(PLEAT_SHAPE(1, 2, 0, 3), (pleat_interpolate_opts){ .mode = PLEAT_AREA, .size = { 2, 2 } }, PLEAT_ESHAPE,
+            "interpolate: input (1, 2, 0, 3)");
+    refused(PLEAT_SHAPE(1, 2, 3, 3, 3), (pleat_interpolate_opts){ .size = { 2, 2 } }, PLEAT_ESHAPE, "no volumes");
+    refused(PLEAT_SHAPE(1, 2, 3, 3, 3), (pleat_interpolate_opts){ .mode = PLEAT_AREA, .size = { 2, 2 } }, PLEAT_ESHAPE,
+            "no volumes");
     refused(image, (pleat_interpolate_opts){ .mode = (pleat_interpolation)7, .size = { 2, 2 } }, PLEAT_EINVAL, "mode");
     refused(image, (pleat_interpolate_opts){ .size = { INT64_MAX, INT64_MAX } }, PLEAT_ESHAPE, "not too large");
     refused(PLEAT_SHAPE(2, 3), (pleat_interpolate_opts){ .size = { 2, 2 } }, PLEAT_ESHAPE, "(N, C, H, W) or (N, C, W)");
