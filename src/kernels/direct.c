@@ -14,7 +14,7 @@
 #define SLOTS_4 6
 #define SLOTS_6 4
 #define WALK_TAPS 10
-#define DOTS_1 8
+#define DOTS_1 9
 #define DOTS_4 5
 #define DOTS_6 4
 #elif defined PLEAT_ISA_avx2
@@ -45,11 +45,13 @@
 #include "kernels/simd.h"
 /* simd.h's names first */
 #include "kernels/direct_body.h"
+#include "kernels/pixels_body.h"
 #undef PLEAT_FLOAT
 #define PLEAT_FLOAT 64
 #include "kernels/simd.h"
 /* simd.h's names first */
 #include "kernels/direct_body.h"
+#include "kernels/pixels_body.h"
 
 static int64_t align(int64_t bytes)
 {
@@ -65,9 +67,10 @@ static int64_t copy_bytes(const pleat_direct_work *w)
 
 static int64_t scratch(const pleat_direct_work *w)
 {
-    const int64_t size = w->dtype == PLEAT_F64 ? 8 : 4, line = w->patches->windows.w;
+    const int64_t size = w->dtype == PLEAT_F64 ? 8 : 4, line = w->phase->windows.w;
     const int64_t pixels = w->lines * ((line > w->pitch ? line : w->pitch) + PLEAT_VECTOR_BYTES / size);
-    return copy_bytes(w) + align(w->width * (pixels * size + 9 * PLEAT_VECTOR_BYTES));
+    return copy_bytes(w) + align(w->phases.h * w->phases.w * w->width * (pixels * size + 2 * PLEAT_VECTOR_BYTES)) +
+           2 * PLEAT_VECTOR_BYTES;
 }
 
 static void channels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,

@@ -3,12 +3,14 @@
  *
  * The copy holds, for each channel, the band's rows from the first tap's to the last tap's, zeros where they leave the
  * image. With a step of windows above 1 a row's columns are sorted by their remainder, so that a tap's pixels for
- * neighbouring windows are always neighbours:
+ * neighbouring windows are always neighbours; of columns and rows that no tap reads there is no copy (`every`):
  *
  *      row, step 1:  0 1 2 3 4 5 6 ...        step 2:  0 2 4 6 ... 1 3 5 7 ...
  *
  * A tap is then no more than an offset into the copy: any kernel, dilation and direction is one table of offsets, and
- * the sums run over it in order. Two ways of laying the results out in vectors:
+ * the sums run over it in order. By data with a stride (conv_core.c) there are several tables, one for each phase: the
+ * phases take turns at the copy, and their results are woven into whole lines. Two ways of laying the results out in
+ * vectors:
  *
  *   channels  a vector holds output channels of one pixel. Packed weights are the vectors, pixels are broadcast: for a
  *             strip of up to 14 pixels by two vectors all sums stay in registers. Turned into planes at the end.
@@ -22,20 +24,33 @@
 
 #include "kernels/conv.h"
 
+#define PLEAT_DIRECT_PHASES 16 /* at most */
+
+/* Windows (y, x) of phase (h, w) make pixel (y phases.h + h, x phases.w + w) of the result. */
+typedef struct {
+    pleat_hw windows;
+    int64_t k;             /* taps (c, i, j) */
+    const int64_t *offset; /* of each into the copy */
+    int64_t weights;       /* where its own begin among the packed ones, in elements */
+} pleat_direct_phase;
+
 typedef struct {
     pleat_dtype dtype;
-    const pleat_patches *patches;
-    int64_t channels; /* of the image */
-    int64_t m, k;     /* output channels and taps (c, i, j) */
-    pleat_target c;   /* a line of it is a line of windows, an image one of images */
+    const pleat_patches *patches; /* of the first phase: the image, and the step of all */
+    int64_t channels;             /* of the image */
+    int64_t m;                    /* output channels */
+    pleat_hw phases;              /* numbers of, and they themselves, row by row; by weight there is one */
+    const pleat_direct_phase *phase;
+    pleat_target c;   /* of whole images: only base, the strides row and image, and width count */
     const void *bias; /* m elements, or NULL */
     int64_t lines;    /* of windows, of a band at most */
-    pleat_hw low;     /* the row and column of the smallest that the taps of window (0, 0) read */
+    pleat_hw low;     /* the row and column of the smallest that the taps of windows (0, 0) read */
+    pleat_hw every;   /* rows and columns that are copied */
+    pleat_hw step;    /* of windows in the copy */
     bool in_place;    /* nothing leaves the image and the step is 1 in w: the image serves as the copy (channels) */
     int64_t rows, pitch, part,
-        plane;             /* of the copy: rows of a band, a row's elements, those of one remainder; a channel's */
-    const int64_t *offset; /* k offsets into the copy */
-    const void *weights;   /* packed by the operand of the weights, in panels of `width` output channels */
+        plane;           /* of the copy: rows of a band, a row's elements, those of one remainder; a channel's */
+    const void *weights; /* packed by the operand of the weights, in panels of `width` output channels */
     int64_t width;
 } pleat_direct_work;
 
@@ -44,7 +59,8 @@ struct pleat_direct_kernels {
                                    /* 1, 2, 4 or 6 for pixels */
     /* Bytes of 64-byte aligned scratch memory for a chunk. */
     int64_t (*scratch)(const pleat_direct_work *work);
-    /* Output channels o to o_end - 1 (o a multiple of width) of lines y to y_end - 1 of image n, which is at image. */
+    /* Output channels o to o_end - 1 (o a multiple of width) of the phases' lines y to y_end - 1 of image n, which is
+     * at image. */
     void (*channels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
                      int64_t o_end, void *scratch);
     void (*pixels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,

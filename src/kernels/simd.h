@@ -45,6 +45,12 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 #define PLEAT_LOW_16(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define PLEAT_HIGH_16(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 
+/* Every other element of a, and of b behind it. */
+#define PLEAT_EVEN_2(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define PLEAT_EVEN_4(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
+#define PLEAT_EVEN_8(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define PLEAT_EVEN_16(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+
 #endif
 
 #undef T
@@ -54,6 +60,7 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 #undef PLEAT_ANYWHERE
 #undef PLEAT_LOW
 #undef PLEAT_HIGH
+#undef PLEAT_EVEN
 #if PLEAT_FLOAT == 32
 #define T float
 #define V pleat_v32
@@ -70,15 +77,19 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 #if PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 16
 #define PLEAT_LOW PLEAT_LOW_16
 #define PLEAT_HIGH PLEAT_HIGH_16
+#define PLEAT_EVEN PLEAT_EVEN_16
 #elif PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 8
 #define PLEAT_LOW PLEAT_LOW_8
 #define PLEAT_HIGH PLEAT_HIGH_8
+#define PLEAT_EVEN PLEAT_EVEN_8
 #elif PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 4
 #define PLEAT_LOW PLEAT_LOW_4
 #define PLEAT_HIGH PLEAT_HIGH_4
+#define PLEAT_EVEN PLEAT_EVEN_4
 #else
 #define PLEAT_LOW PLEAT_LOW_2
 #define PLEAT_HIGH PLEAT_HIGH_2
+#define PLEAT_EVEN PLEAT_EVEN_2
 #endif
 
 PLEAT_INLINE V FN(load)(const T *from)

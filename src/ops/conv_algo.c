@@ -20,25 +20,35 @@ static void read_environment(void)
             forced = i;
 }
 
-/* A direct convolution copies what the windows of a line span, between its taps as well: far padding or wide steps make
- * that much, or more than a number of bytes can tell. */
-static bool direct_fits(const pleat_product *product, int64_t k)
+/* A direct convolution writes whole images, and copies what the windows of a line span, between its taps as well: far
+ * padding or wide steps make that much, or more than a number of bytes can tell. */
+static bool direct_fits(const pleat_product *product, pleat_hw phases, bool by_weight)
 {
-    const pleat_patches *p = product->b.source;
-    const double rows = (double)(p->taps.h - 1) * fabs((double)p->tap_step.h) + 1;
-    const double columns =
-        (double)(p->taps.w - 1) * fabs((double)p->tap_step.w) + (double)p->windows.w * (double)p->step.w;
-    const double channels = (double)k / (double)(p->taps.h * p->taps.w);
-    return rows * columns * channels < 1 << 20;
+    const pleat_patches *first = product->b.source;
+    if (phases.h * phases.w > PLEAT_DIRECT_PHASES || first->step.w > PLEAT_DIRECT_PHASES ||
+        (!by_weight && product->c.column != phases.w))
+        return false;
+    for (int64_t i = 0; i < phases.h * phases.w; i++) {
+        const pleat_patches *p = product[i].b.source;
+        const double rows = (double)(p->taps.h - 1) * fabs((double)p->tap_step.h) + 1;
+        const double columns =
+            (double)(p->taps.w - 1) * fabs((double)p->tap_step.w) + (double)p->windows.w * (double)p->step.w;
+        const double taps = (double)(p->taps.h * p->taps.w);
+        if (taps > 0 && rows * columns * (double)(by_weight ? product->n : product[i].k) / taps >= 1 << 20)
+            return false;
+    }
+    return true;
 }
 
-pleat_conv_algo pleat_conv_choose(const pleat_product *product, bool by_weight)
+pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases, bool by_weight)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, read_environment);
     const pleat_patches *p = product->b.source;
-    const int64_t k = by_weight ? product->n : product->k; /* taps */
-    if (product->k == 0 || k == 0 || !direct_fits(product, k))
+    int64_t k = 0; /* taps */
+    for (int64_t i = 0; i < phases.h * phases.w; i++)
+        k += by_weight ? product->n : product[i].k;
+    if (product->n == 0 || k == 0 || (by_weight && product->k == 0) || !direct_fits(product, phases, by_weight))
         return PLEAT_CONV_GENERAL;
     if (forced >= 0)
         return (pleat_conv_algo)forced;
@@ -48,19 +58,27 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, bool by_weight)
     if (taps < step || width < 4) /* most of a copy would not be read, or most of a strip would be missing */
         return PLEAT_CONV_GENERAL;
     if (by_weight) {
-        if (product->k < 256) /* few pixels: the sums come and go more than they grow */
-            return PLEAT_CONV_GENERAL;
-        return m < vector / 4 ? PLEAT_CONV_PIXELS : PLEAT_CONV_CHANNELS;
+        if (m < vector / 4)
+            return PLEAT_CONV_PIXELS;
+        return product->k < 256 ? PLEAT_CONV_GENERAL /* few pixels: the sums come and go more than they grow */
+                                : PLEAT_CONV_CHANNELS;
     }
     if (m < vector || (m == vector && width >= 2 * vector)) /* vectors of channels would not be filled */
         return PLEAT_CONV_PIXELS;
-    return k < 48 || taps == 1 ? PLEAT_CONV_PIXELS : PLEAT_CONV_CHANNELS; /* short sums: turning them would show */
+    return k < 48 || (taps == 1 && phases.h * phases.w == 1)
+               ? PLEAT_CONV_PIXELS
+               : PLEAT_CONV_CHANNELS; /* short sums: turning them would show */
 }
 
-pleat_status pleat_conv_run(const pleat_product *product, const pleat_product_grid *groups, bool by_weight)
+pleat_status pleat_conv_run(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups,
+                            bool by_weight)
 {
-    const pleat_conv_algo algo = pleat_conv_choose(product, by_weight);
-    if (algo == PLEAT_CONV_GENERAL)
-        return pleat_products(product, groups);
-    return (by_weight ? pleat_conv_direct_weight : pleat_conv_direct)(product, groups, algo == PLEAT_CONV_CHANNELS);
+    const pleat_conv_algo algo = pleat_conv_choose(product, phases, by_weight);
+    if (algo != PLEAT_CONV_GENERAL)
+        return by_weight ? pleat_conv_direct_weight(product, groups, algo == PLEAT_CONV_CHANNELS)
+                         : pleat_conv_direct(product, phases, groups, algo == PLEAT_CONV_CHANNELS);
+    pleat_status status = PLEAT_OK;
+    for (int64_t i = 0; i < phases.h * phases.w && status == PLEAT_OK; i++)
+        status = pleat_products(product + i, groups);
+    return status;
 }

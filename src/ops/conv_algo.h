@@ -11,12 +11,13 @@ typedef enum {
     PLEAT_CONV_PIXELS    /* direct, vectors of pixels */
 } pleat_conv_algo;
 
-/* For a product whose b are patches: their windows are its columns (forward, or a phase of by data), or their taps are
- * (by weight). PLEAT_CONV_ALGO=general, channels or pixels in
- * the environment (read once) decides it for all shapes. */
-pleat_conv_algo pleat_conv_choose(const pleat_product *product, bool by_weight);
+/* For products whose b are patches: one, or all phases of a convolution by data, phases.w times phases.h (conv_core.c).
+ * Their windows are their columns, or their taps are (by weight). PLEAT_CONV_ALGO=general, channels or pixels in the
+ * environment (read once) decides it for all shapes. */
+pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases, bool by_weight);
 
-/* The product by the algorithm of choice, for every group of the grid. */
-pleat_status pleat_conv_run(const pleat_product *product, const pleat_product_grid *groups, bool by_weight);
+/* The products by the algorithm of choice, for every group of the grid. */
+pleat_status pleat_conv_run(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups,
+                            bool by_weight);
 
 #endif

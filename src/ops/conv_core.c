@@ -9,11 +9,14 @@
  * one remainder of r / SH meet the same taps, every SH/gcd(SH, DH)-th, and walking such pixels in steps of SH moves p
  * in steps of one. A pair of remainders is a phase: a convolution of dy of stride 1 with its own taps, turned round,
  * whose results lie a stride apart in dx. The phases share out the multiplications; no zero is multiplied and nothing
- * is scattered. */
+ * is scattered. Up to 16 phases are handed over together, so that an algorithm may share what they read and write whole
+ * lines; of more each is on its own. */
 #include "ops/conv_core.h"
 
 #include "kernels/conv.h"
 #include "ops/conv_algo.h"
+
+static const pleat_hw one = { 1, 1 };
 
 static int64_t min(int64_t a, int64_t b)
 {
@@ -48,7 +51,7 @@ pleat_status pleat_conv_forward(const pleat_conv_shape *s, const void *x, const 
     const pleat_product_grid groups = {
         .dims = 1, .size = { s->groups }, .a = { o * taps }, .b = { c * plane }, .c = { o * pixels }, .row_bias = { o }
     };
-    return pleat_conv_run(&product, &groups, false);
+    return pleat_conv_run(&product, one, &groups, false);
 }
 
 /* Along one dimension, the pixels with one remainder: how many, and the taps that meet them. */
@@ -90,11 +93,17 @@ pleat_status pleat_conv_by_data(const pleat_conv_shape *s, const void *dy, const
                                         .b = { o * pixels },
                                         .c = { c * plane },
                                         .row_bias = { c } };
-    for (int64_t i = 0; i < min(s->stride.h, s->image.h); i++)
-        for (int64_t j = 0; j < min(s->stride.w, s->image.w); j++) {
+    enum { TOGETHER = 16 };
+    pleat_patches patches[TOGETHER];
+    pleat_product product[TOGETHER];
+    const pleat_hw phases = { min(s->stride.h, s->image.h), min(s->stride.w, s->image.w) };
+    const bool together = phases.h <= TOGETHER && phases.w <= TOGETHER && phases.h * phases.w <= TOGETHER;
+    int64_t count = 0;
+    for (int64_t i = 0; i < phases.h; i++)
+        for (int64_t j = 0; j < phases.w; j++) {
             const phase h = phase_of(i, s->image.h, s->stride.h, s->kernel.h, s->dilation.h, s->padding.h);
             const phase w = phase_of(j, s->image.w, s->stride.w, s->kernel.w, s->dilation.w, s->padding.w);
-            const pleat_patches patches = {
+            patches[count] = (pleat_patches){
                 .size = s->out,
                 .windows = { h.pixels, w.pixels },
                 .step = { 1, 1 },
@@ -104,7 +113,7 @@ pleat_status pleat_conv_by_data(const pleat_conv_shape *s, const void *dy, const
                 .channel = pixels,
                 .image = s->o * pixels,
             };
-            const pleat_product product = {
+            product[count] = (pleat_product){
                 .dtype = s->dtype,
                 .m = c,
                 .n = s->n * h.pixels * w.pixels,
@@ -112,12 +121,14 @@ pleat_status pleat_conv_by_data(const pleat_conv_shape *s, const void *dy, const
                 .a = { kernels->gemm->pack_matrix[s->dtype],
                        (const char *)weight + (h.first * s->kernel.w + w.first) * size, .lane = taps,
                        .step = { c * taps, h.step * s->kernel.w, w.step }, .size = { h.taps, w.taps } },
-                .b = { kernels->conv->pack_windows[s->dtype], dy, .source = &patches },
+                .b = { kernels->conv->pack_windows[s->dtype], dy, .source = &patches[count] },
                 .c = { (char *)dx + (i * s->image.w + j) * size, plane, s->stride.w, s->stride.h * s->image.w,
                        s->c * plane, w.pixels, h.pixels },
                 .row_bias = bias,
             };
-            const pleat_status status = pleat_conv_run(&product, &groups, false);
+            if (together && ++count < phases.h * phases.w)
+                continue;
+            const pleat_status status = pleat_conv_run(product, together ? phases : one, &groups, false);
             if (status)
                 return status;
         }
@@ -152,5 +163,5 @@ pleat_status pleat_conv_by_weight(const pleat_conv_shape *s, const void *x, cons
     const pleat_product_grid groups = {
         .dims = 1, .size = { s->groups }, .a = { o * pixels }, .b = { c * plane }, .c = { o * taps }
     };
-    return pleat_conv_run(&product, &groups, true);
+    return pleat_conv_run(&product, one, &groups, true);
 }

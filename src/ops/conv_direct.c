@@ -32,9 +32,11 @@ static int64_t ceil_div(int64_t a, int64_t b)
 }
 
 typedef struct {
-    const pleat_product *product;
+    const pleat_product *product; /* of each phase */
     const pleat_product_grid *groups;
     pleat_direct_work work;
+    pleat_direct_phase phase[PLEAT_DIRECT_PHASES];
+    pleat_hw reach; /* from the lowest tap of windows (0, 0) to the highest */
     bool over_channels;
     int64_t images, bands;
     int64_t panels, split; /* of weights; how many a chunk takes */
@@ -42,7 +44,7 @@ typedef struct {
     int64_t slices;                     /* by weight */
     char *weights, *scratch;            /* weights: or their gradient's slices */
     int64_t group_bytes, scratch_bytes; /* of a group's packed weights, of a worker's scratch memory */
-    double band_work;
+    double image_work, band_work;       /* multiplications */
 } plan;
 
 static int64_t size_of(pleat_dtype dtype)
@@ -50,34 +52,67 @@ static int64_t size_of(pleat_dtype dtype)
     return dtype == PLEAT_F64 ? 8 : 4;
 }
 
-/* Lines are up to `lines`: fills in what the copy of such a band looks like. */
-static void lay_out(pleat_direct_work *w, int64_t lines)
+static int64_t lowest(int64_t origin, int64_t taps, int64_t step)
 {
-    const pleat_patches *p = w->patches;
-    const int64_t tall = (p->taps.h - 1) * p->tap_step.h, wide = (p->taps.w - 1) * p->tap_step.w;
+    return origin + min(0, (taps - 1) * step);
+}
+
+/* What of the image the taps of all phases read for windows (0, 0), and how far apart. */
+static void reach_out(plan *p)
+{
+    pleat_direct_work *w = &p->work;
+    const pleat_patches *first = w->patches;
+    pleat_hw high = { INT64_MIN, INT64_MIN };
+    w->low = (pleat_hw){ INT64_MAX, INT64_MAX };
+    for (int64_t i = 0; i < w->phases.h * w->phases.w; i++) {
+        const pleat_patches *f = p->product[i].b.source;
+        if (f->taps.h * f->taps.w == 0)
+            continue;
+        const pleat_hw low = { lowest(f->origin.h, f->taps.h, f->tap_step.h),
+                               lowest(f->origin.w, f->taps.w, f->tap_step.w) };
+        w->low = (pleat_hw){ min(w->low.h, low.h), min(w->low.w, low.w) };
+        high.h = max(high.h, low.h + (f->taps.h - 1) * max(f->tap_step.h, -f->tap_step.h));
+        high.w = max(high.w, low.w + (f->taps.w - 1) * max(f->tap_step.w, -f->tap_step.w));
+    }
+    p->reach = (pleat_hw){ high.h - w->low.h, high.w - w->low.w };
+    /* rows between those that the windows meet are read by some taps, or by none */
+    const bool all_h = p->reach.h > 0 && first->tap_step.h % first->step.h != 0;
+    const bool all_w = p->reach.w > 0 && first->tap_step.w % first->step.w != 0;
+    w->every = (pleat_hw){ all_h ? 1 : first->step.h, all_w ? 1 : first->step.w };
+    w->step = (pleat_hw){ first->step.h / w->every.h, first->step.w / w->every.w };
+}
+
+/* Lines are up to `lines`: fills in what the copy of such a band looks like. */
+static void lay_out(plan *p, int64_t lines)
+{
+    pleat_direct_work *w = &p->work;
     w->lines = lines;
-    w->low = (pleat_hw){ p->origin.h + min(0, tall), p->origin.w + min(0, wide) };
-    w->rows = (lines - 1) * p->step.h + max(tall, -tall) + 1;
+    w->rows = (lines - 1) * w->step.h + p->reach.h / w->every.h + 1;
     if (w->in_place) {
-        w->pitch = p->size.w;
-        w->plane = p->channel;
+        w->pitch = w->patches->size.w;
+        w->plane = w->patches->channel;
     } else {
-        w->part = ceil_div((p->windows.w - 1) * p->step.w + max(wide, -wide) + 1, p->step.w);
-        w->pitch = w->part * p->step.w;
+        w->part = ceil_div((w->patches->windows.w - 1) * w->step.w + p->reach.w / w->every.w + 1, w->step.w);
+        w->pitch = w->part * w->step.w;
         w->plane = w->rows * w->pitch;
     }
 }
 
-static void fill_offsets(const pleat_direct_work *w, int64_t *offset)
+/* Fills in the tables of offsets, of all phases one after another. */
+static void fill_offsets(plan *p, int64_t *offset)
 {
-    const pleat_patches *p = w->patches;
-    for (int64_t c = 0; c < w->channels; c++)
-        for (int64_t i = 0; i < p->taps.h; i++)
-            for (int64_t j = 0; j < p->taps.w; j++) {
-                const int64_t row = p->origin.h + i * p->tap_step.h - w->low.h;
-                const int64_t column = p->origin.w + j * p->tap_step.w - w->low.w;
-                *offset++ = c * w->plane + row * w->pitch + column % p->step.w * w->part + column / p->step.w;
-            }
+    const pleat_direct_work *w = &p->work;
+    for (int64_t f = 0; f < w->phases.h * w->phases.w; f++) {
+        const pleat_patches *patches = p->product[f].b.source;
+        p->phase[f].offset = offset;
+        for (int64_t c = 0; c < w->channels; c++)
+            for (int64_t i = 0; i < patches->taps.h; i++)
+                for (int64_t j = 0; j < patches->taps.w; j++) {
+                    const int64_t row = (patches->origin.h + i * patches->tap_step.h - w->low.h) / w->every.h;
+                    const int64_t column = (patches->origin.w + j * patches->tap_step.w - w->low.w) / w->every.w;
+                    *offset++ = c * w->plane + row * w->pitch + column % w->step.w * w->part + column / w->step.w;
+                }
+    }
 }
 
 /* Chunks that are taken at a time, where a band or slice with all its panels is so much work. */
@@ -89,13 +124,13 @@ static int64_t grain(const plan *p, double work)
 static void pack_weights(int64_t begin, int64_t end, void *ctx)
 {
     const plan *p = ctx;
-    const int64_t width = p->work.width, size = size_of(p->product->dtype);
+    const int64_t width = p->work.width, size = size_of(p->work.dtype), phases = p->work.phases.h * p->work.phases.w;
     for (int64_t i = begin; i < end; i++) {
-        const int64_t group = i / p->panels, o = i % p->panels * width;
-        pleat_operand weights = p->product->a;
+        const int64_t group = i / p->panels / phases, f = i / p->panels % phases, o = i % p->panels * width;
+        pleat_operand weights = p->product[f].a;
         weights.base = (const char *)weights.base + group * p->groups->a[0] * size;
-        weights.pack(&weights, o, min(width, p->work.m - o), 0, p->work.k, width,
-                     p->weights + group * p->group_bytes + o * p->work.k * size);
+        weights.pack(&weights, o, min(width, p->work.m - o), 0, p->phase[f].k, width,
+                     p->weights + group * p->group_bytes + (p->phase[f].weights + o * p->phase[f].k) * size);
     }
 }
 
@@ -105,19 +140,29 @@ static void run_bands(int64_t begin, int64_t end, void *ctx)
     const pleat_product *product = p->product;
     const struct pleat_direct_kernels *kernels = pleat_kernels_get()->direct;
     const int64_t size = size_of(product->dtype);
+    pleat_direct_work w = p->work;
+    int64_t split = begin % p->splits, band = begin / p->splits % p->bands,
+            image = begin / p->splits / p->bands % p->images, group = begin / p->splits / p->bands / p->images;
     for (int64_t i = begin; i < end; i++) {
-        const int64_t split = i % p->splits, band = i / p->splits % p->bands,
-                      image = i / p->splits / p->bands % p->images;
-        const int64_t group = i / p->splits / p->bands / p->images, y = band * p->work.lines;
-        pleat_direct_work w = p->work;
+        const int64_t y = band * w.lines, o = split * p->split * w.width;
         w.weights = p->weights + group * p->group_bytes;
-        w.c.base = (char *)w.c.base + group * p->groups->c[0] * size;
-        w.bias = w.bias ? (const char *)w.bias + group * p->groups->row_bias[0] * size : NULL;
+        w.c.base = (char *)product->c.base + group * p->groups->c[0] * size;
+        if (product->row_bias)
+            w.bias = (const char *)product->row_bias + group * p->groups->row_bias[0] * size;
         const char *from = (const char *)product->b.base + (group * p->groups->b[0] + image * w.patches->image) * size;
-        const int64_t o = split * p->split * w.width;
         (p->over_channels ? kernels->channels : kernels->pixels)(
             &w, from, image, y, min(y + w.lines, w.patches->windows.h), o, min(o + p->split * w.width, w.m),
             p->scratch + pleat_worker() * p->scratch_bytes);
+        if (++split == p->splits) { /* the next, without four divisions */
+            split = 0;
+            if (++band == p->bands) {
+                band = 0;
+                if (++image == p->images) {
+                    image = 0;
+                    group++;
+                }
+            }
+        }
     }
 }
 
@@ -128,31 +173,49 @@ static void cut(plan *p)
     pleat_direct_work *w = &p->work;
     const pleat_patches *patches = w->patches;
     const int64_t size = size_of(w->dtype), vector = pleat_kernels_get()->direct->vector[w->dtype];
-    const int64_t lines = patches->windows.h, taps = patches->taps.h * patches->taps.w;
-    w->channels = taps ? w->k / taps : 0;
-    w->width = p->over_channels ? (w->m > vector ? 2 * vector : vector) : w->m > 4 ? 6 : w->m > 2 ? 4 : w->m;
+    const int64_t lines = patches->windows.h, phases = w->phases.h * w->phases.w;
+    const int64_t sixes = ceil_div(w->m, 6) * 6, fours = ceil_div(w->m, 4) * 4;
+    if (p->over_channels)
+        w->width = w->m > vector ? 2 * vector : vector;
+    else
+        w->width = w->m <= 2 ? w->m : sixes <= fours ? 6 : 4;
     p->panels = ceil_div(w->m, w->width);
-    lay_out(w, lines);
-    w->in_place = p->over_channels && patches->step.w == 1 && w->low.h >= 0 && w->low.w >= 0 &&
-                  w->low.h + w->rows <= patches->size.h && w->low.w + w->pitch <= patches->size.w;
+    int64_t terms = 0;
+    for (int64_t i = 0; i < phases; i++) {
+        const pleat_patches *f = p->product[i].b.source;
+        const int64_t taps = f->taps.h * f->taps.w;
+        p->phase[i] = (pleat_direct_phase){ .windows = f->windows,
+                                            .k = w->channels * taps,
+                                            .weights = p->panels * w->width * terms };
+        terms += w->channels * taps;
+        p->image_work += (double)(f->windows.h * f->windows.w) * (double)(w->m * w->channels * taps);
+    }
+    w->phase = p->phase;
+    p->group_bytes = p->panels * w->width * terms * size;
+    reach_out(p);
+    if (p->over_channels && patches->step.w == 1 && w->low.h >= 0 && w->low.w >= 0 &&
+        w->low.h + (lines - 1) * patches->step.h + p->reach.h < patches->size.h &&
+        w->low.w + patches->windows.w - 1 + p->reach.w < patches->size.w) {
+        w->in_place = true;
+        w->every = (pleat_hw){ 1, 1 };
+        w->step = patches->step;
+    }
 
-    lay_out(w, 1);
-    int64_t most = min(lines, SUMS_BYTES / (max(w->pitch, patches->windows.w) * w->width * size));
+    lay_out(p, 1);
+    int64_t most = min(lines, SUMS_BYTES / (max(w->pitch, patches->windows.w) * phases * w->width * size));
     if (!w->in_place) {
-        const int64_t first = w->plane * w->channels * size, each = patches->step.h * w->pitch * w->channels * size;
+        const int64_t first = w->plane * w->channels * size, each = w->step.h * w->pitch * w->channels * size;
         most = min(most, 1 + (COPY_BYTES - first) / each);
     }
     p->bands = ceil_div(lines, max(most, 1));
     const int64_t count = p->groups->size[0] * p->images;
-    const double work = (double)patches->windows.w * (double)w->m * (double)w->k * (double)lines; /* an image's */
     if (count * p->bands < CHUNKS)
-        p->bands = max(p->bands, min(min(lines, ceil_div(CHUNKS, count)), (int64_t)(work / CHUNK_WORK)));
+        p->bands = max(p->bands, min(min(lines, ceil_div(CHUNKS, count)), (int64_t)(p->image_work / CHUNK_WORK)));
     const int64_t band = ceil_div(lines, p->bands);
     p->bands = ceil_div(lines, band);
-    lay_out(w, band);
-    p->group_bytes = p->panels * w->width * w->k * size;
+    lay_out(p, band);
     p->scratch_bytes = pleat_kernels_get()->direct->scratch(w);
-    p->band_work = work / (double)p->bands;
+    p->band_work = p->image_work / (double)p->bands;
 }
 
 /* The chunks of `count` bands or slices share out the panels where there are too few of them. */
@@ -165,7 +228,8 @@ static void split_panels(plan *p, int64_t count, double work)
     p->splits = ceil_div(p->panels, p->split);
 }
 
-pleat_status pleat_conv_direct(const pleat_product *product, const pleat_product_grid *groups, bool over_channels)
+pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups,
+                               bool over_channels)
 {
     const pleat_patches *patches = product->b.source;
     if (!product->m || !product->n || !groups->size[0])
@@ -173,31 +237,34 @@ pleat_status pleat_conv_direct(const pleat_product *product, const pleat_product
     plan p = { .product = product,
                .groups = groups,
                .over_channels = over_channels,
-               .images = product->n / (patches->windows.h * patches->windows.w) };
+               .images = product->n / (patches->windows.h * patches->windows.w),
+               .work = {
+                   .dtype = product->dtype, .patches = patches, .m = product->m, .phases = phases, .c = product->c } };
     pleat_direct_work *w = &p.work;
-    *w = (pleat_direct_work){ .dtype = product->dtype,
-                              .patches = patches,
-                              .m = product->m,
-                              .k = product->k,
-                              .c = product->c,
-                              .bias = product->row_bias };
+    w->c.width = 0;
+    int64_t terms = 0;
+    for (int64_t i = 0; i < phases.h * phases.w; i++) {
+        const pleat_patches *f = product[i].b.source;
+        if (f->taps.h && f->taps.w)
+            w->channels = product[i].k / (f->taps.h * f->taps.w);
+        w->c.width += i < phases.w ? f->windows.w : 0;
+        terms += product[i].k;
+    }
     cut(&p);
     const int64_t bands = groups->size[0] * p.images * p.bands;
     split_panels(&p, bands, p.band_work);
 
     const int64_t weights_bytes = (groups->size[0] * p.group_bytes + 127) / 64 * 64; /* packing runs over the end */
     p.weights =
-        pleat_alloc((size_t)(weights_bytes + pleat_threads() * p.scratch_bytes + w->k * (int64_t)sizeof(int64_t)));
+        pleat_alloc((size_t)(weights_bytes + pleat_threads() * p.scratch_bytes + terms * (int64_t)sizeof(int64_t)));
     if (!p.weights)
         return PLEAT_ENOMEM;
     p.scratch = p.weights + weights_bytes;
-    int64_t *offset = (int64_t *)(void *)(p.scratch + pleat_threads() * p.scratch_bytes);
-    fill_offsets(w, offset);
-    w->offset = offset;
+    fill_offsets(&p, (int64_t *)(void *)(p.scratch + pleat_threads() * p.scratch_bytes));
     /* a panel that is no whole vectors runs over into the next: these are packed in turn */
-    const int64_t panels = groups->size[0] * p.panels;
+    const int64_t panels = groups->size[0] * phases.h * phases.w * p.panels;
     if (over_channels)
-        pleat_parallel_for(panels, 1 + 16384 / (w->width * w->k + 1), pack_weights, &p);
+        pleat_parallel_for(panels, 1 + 16384 / (w->width * product->k + 1), pack_weights, &p);
     else
         pack_weights(0, panels, &p);
     pleat_parallel_for(bands * p.splits, grain(&p, p.band_work), run_bands, &p);
@@ -213,13 +280,13 @@ static void run_slices(int64_t begin, int64_t end, void *ctx)
     const plan *p = ctx;
     const struct pleat_direct_kernels *kernels = pleat_kernels_get()->direct;
     const pleat_direct_work *whole = &p->work;
-    const int64_t size = size_of(whole->dtype), bands = p->images * p->bands;
+    const int64_t size = size_of(whole->dtype), bands = p->images * p->bands, taps = p->phase->k;
     for (int64_t i = begin; i < end; i++) {
         const int64_t split = i % p->splits, slice = i / p->splits % p->slices, group = i / p->splits / p->slices;
         const int64_t o = split * p->split * whole->width, o_end = min(o + p->split * whole->width, whole->m);
         const int64_t panels = min(p->split, p->panels - split * p->split);
         char *sums = p->weights + (slice * p->groups->size[0] + group) * p->group_bytes;
-        memset(sums + o * whole->k * size, 0, (size_t)(panels * whole->width * whole->k * size));
+        memset(sums + o * taps * size, 0, (size_t)(panels * whole->width * taps * size));
         pleat_direct_work w = *whole;
         w.c.base = (char *)w.c.base + group * p->groups->a[0] * size;
         for (int64_t b = bands * slice / p->slices; b < bands * (slice + 1) / p->slices; b++) {
@@ -253,15 +320,21 @@ pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_
     if (!product->m || !product->n || !groups->size[0])
         return PLEAT_OK;
     const int64_t pixels = patches->windows.h * patches->windows.w;
-    plan p = { .product = product, .groups = groups, .over_channels = over_channels, .images = product->k / pixels };
-    pleat_direct_work *w = &p.work;
     const pleat_operand *gradient = &product->a;
-    *w = (pleat_direct_work){ .dtype = product->dtype, .patches = patches, .m = product->m, .k = product->n };
-    w->c = (pleat_target){ .base = (void *)(uintptr_t)gradient->base,
-                           .row = gradient->lane,
-                           .column = 1,
-                           .line = patches->windows.w,
-                           .image = gradient->step[1] };
+    plan p = { .product = product,
+               .groups = groups,
+               .over_channels = over_channels,
+               .images = product->k / pixels,
+               .work = { .dtype = product->dtype,
+                         .patches = patches,
+                         .channels = product->n / (patches->taps.h * patches->taps.w),
+                         .m = product->m,
+                         .phases = { 1, 1 },
+                         .c = { .base = (void *)(uintptr_t)gradient->base,
+                                .row = gradient->lane,
+                                .image = gradient->step[1],
+                                .width = patches->windows.w } } };
+    pleat_direct_work *w = &p.work;
     cut(&p);
     const int64_t count = groups->size[0], bands = p.images * p.bands;
     p.slices = min(bands, ceil_div(CHUNKS, count));
@@ -271,15 +344,14 @@ pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_
     split_panels(&p, count * p.slices, slice_work);
 
     const int64_t sums_bytes = (count * p.slices * p.group_bytes + 63) / 64 * 64;
-    p.weights = pleat_alloc((size_t)(sums_bytes + pleat_threads() * p.scratch_bytes + w->k * (int64_t)sizeof(int64_t)));
+    p.weights =
+        pleat_alloc((size_t)(sums_bytes + pleat_threads() * p.scratch_bytes + p.phase->k * (int64_t)sizeof(int64_t)));
     if (!p.weights)
         return PLEAT_ENOMEM;
     p.scratch = p.weights + sums_bytes;
-    int64_t *offset = (int64_t *)(void *)(p.scratch + pleat_threads() * p.scratch_bytes);
-    fill_offsets(w, offset);
-    w->offset = offset;
+    fill_offsets(&p, (int64_t *)(void *)(p.scratch + pleat_threads() * p.scratch_bytes));
     pleat_parallel_for(count * p.slices * p.splits, grain(&p, slice_work), run_slices, &p);
-    pleat_parallel_for(count * p.panels, 1 + 16384 / (p.slices * w->width * w->k), add_slices, &p);
+    pleat_parallel_for(count * p.panels, 1 + 16384 / (p.slices * w->width * p.phase->k), add_slices, &p);
     pleat_free(p.weights);
     return PLEAT_OK;
 }

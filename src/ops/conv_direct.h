@@ -5,11 +5,14 @@
 #include "kernels/conv.h"
 #include "ops/gemm.h"
 
-/* The product whose b are patches (their windows are C's columns, none added to what is there already), for every group
- * of the grid, over output channels or over pixels. */
-pleat_status pleat_conv_direct(const pleat_product *product, const pleat_product_grid *groups, bool over_channels);
+/* Products whose b are patches (their windows are C's columns, none added to what is there already), for every group
+ * of the grid, over output channels or over pixels. All phases of a convolution (conv_core.c) at once, up to
+ * PLEAT_DIRECT_PHASES, phases.w times phases.h: products that differ in patches, taps and weights, and whose results
+ * make whole images, the first pixel being the first of the first phase's. */
+pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups,
+                               bool over_channels);
 
-/* The same of the product of an output gradient and patches whose taps are C's columns. */
+/* The same of one product of an output gradient and patches whose taps are C's columns. */
 pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_product_grid *groups,
                                       bool over_channels);
 

@@ -1,0 +1,270 @@
+/* direct.c's kernels over pixels, for one float type; after direct_body.h. */
+
+/* The sums of `rows` output channels in `slots` vectors of pixels, whose places in the copy are given, from `start` on;
+ * of the first `lanes` they go to the places in `to`, channels `apart`. */
+PLEAT_INLINE void FN(slots)(int rows, int slots, int64_t depth, const int64_t *offset, const T *const *x,
+                            const T *weights, const T *start, int64_t lanes, T *const *to, int64_t apart)
+{
+    V sum[6][8];
+    PLEAT_UNROLL(6)
+    for (int i = 0; i < rows; i++) {
+        PLEAT_UNROLL(8)
+        for (int s = 0; s < slots; s++)
+            sum[i][s] = (V){ 0 } + start[i];
+    }
+    PLEAT_UNROLL(1)
+    for (int64_t k = 0; k < depth; k++, weights += rows) {
+        V at[8];
+        PLEAT_UNROLL(8)
+        for (int s = 0; s < slots; s++)
+            at[s] = FN(load)(x[s] + offset[k]);
+        PLEAT_UNROLL(6)
+        for (int i = 0; i < rows; i++) {
+            PLEAT_UNROLL(8)
+            for (int s = 0; s < slots; s++)
+                sum[i][s] += weights[i] * at[s];
+        }
+    }
+    PLEAT_UNROLL(6)
+    for (int i = 0; i < rows; i++) {
+        if (i == lanes)
+            return;
+        PLEAT_UNROLL(8)
+        for (int s = 0; s < slots; s++)
+            FN(store)(to[s] + i * apart, sum[i][s]);
+    }
+}
+
+/* Where slots of pixels lie, and their results: a line's vectors one after another, and then the next line's. */
+typedef struct {
+    int64_t vectors, slots; /* of a line, of all */
+    int64_t last;           /* where a line's last vector begins */
+    int64_t line, out_line; /* from a line to the next, in the copy and in the result */
+} FN(places);
+
+static void FN(pixels_phase)(const pleat_direct_work *w, const pleat_direct_phase *f, const FN(places) * at,
+                             const T *copy, const T *weights, const T *start, int64_t lanes, T *out, int64_t out_row)
+{
+    const int64_t at_once = w->width > 4 ? SLOTS_6 : w->width > 2 ? SLOTS_4 : SLOTS_1;
+    int64_t vector = 0;
+    for (int64_t i = 0; i < at->slots; i += at_once) {
+        const T *x[8];
+        T *to[8];
+        for (int64_t s = 0; s < at_once; s++) {
+            const int64_t from = vector + 1 < at->vectors ? vector * VL : at->last;
+            x[s] = copy + from;
+            to[s] = out + from;
+            if (i + s + 1 < at->slots && ++vector == at->vectors) { /* what is left over repeats the last */
+                vector = 0;
+                copy += at->line;
+                out += at->out_line;
+            }
+        }
+        if (w->width == 6)
+            FN(slots)(6, SLOTS_6, f->k, f->offset, x, weights, start, lanes, to, out_row);
+        else if (w->width == 4)
+            FN(slots)(4, SLOTS_4, f->k, f->offset, x, weights, start, lanes, to, out_row);
+        else if (w->width == 2)
+            FN(slots)(2, SLOTS_1, f->k, f->offset, x, weights, start, lanes, to, out_row);
+        else
+            FN(slots)(1, SLOTS_1, f->k, f->offset, x, weights, start, lanes, to, out_row);
+    }
+}
+
+/* n elements, the first from every one of `count` lines in turn, then the second, ...: whole vectors are read, and
+ * written as far as there is room. */
+PLEAT_INLINE void FN(weave)(const T *const *from, int64_t count, T *to, int64_t n, int64_t room)
+{
+    T end[2 * VL];
+    int64_t i = 0;
+    if (count == 1) {
+        for (; i < n && i + VL <= room; i += VL)
+            FN(store)(to + i, FN(load)(from[0] + i));
+        if (i < n)
+            FN(store)(end, FN(load)(from[0] + i));
+    } else if (count == 2) {
+        T *out = to;
+        for (; i < n && out != end; i += 2 * VL) {
+            const V a = FN(load)(from[0] + i / 2), b = FN(load)(from[1] + i / 2);
+            out = i + 2 * VL <= room ? to + i : end;
+            FN(store)(out, PLEAT_LOW(a, b));
+            FN(store)(out + VL, PLEAT_HIGH(a, b));
+        }
+        i -= out == end ? 2 * VL : 0;
+    } else
+        for (; i < n; i++)
+            to[i] = from[i % count][i / count];
+    if (i < n)
+        memcpy(to + i, end, (size_t)(n - i) * sizeof(T));
+}
+
+/* Sums go straight to where they belong if lines are at least a vector and whole; or else to scratch memory first, as
+ * one run of all that lies in the copy between the first and the last pixel where the step is 1. */
+static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
+                       int64_t o_end, T *copy, T *sums)
+{
+    const int64_t phases = w->phases.h * w->phases.w, line = w->c.width, pitch = w->step.h * w->pitch;
+    const int64_t widest = w->phase->windows.w, most = y_end - y, vectors = (widest + VL - 1) / VL;
+    FN(places) at = { vectors, vectors * most, (vectors - 1) * VL, pitch, vectors * VL };
+    const int64_t flat = ((most - 1) * pitch + widest + VL - 1) / VL;
+    const bool straight = phases == 1 && widest >= VL && (w->step.h > 1 || 8 * at.slots <= 9 * flat);
+    if (straight) {
+        at.last = widest - VL;
+        at.out_line = line;
+    } else if (w->step.h == 1)
+        at = (FN(places)){ flat, flat, (flat - 1) * VL, 0, pitch };
+    const int64_t area = at.slots * VL;
+    int64_t whole = 0; /* lines of the result */
+    for (int64_t h = 0; h < w->phases.h; h++)
+        whole += FN(lines_of)(w->phase + h * w->phases.w, y, y_end);
+    FN(copy_band)(w, image, y, y_end, copy);
+    for (; o < o_end; o += w->width) {
+        const int64_t lanes = o_end - o < w->width ? o_end - o : w->width;
+        T start[6] = { 0 };
+        for (int64_t l = 0; w->bias && l < lanes; l++)
+            start[l] = ((const T *)w->bias)[o + l];
+        T *to = (T *)w->c.base + o * w->c.row + n * w->c.image + y * w->phases.h * line;
+        for (int64_t i = 0; i < phases; i++) {
+            const pleat_direct_phase *f = w->phase + i;
+            FN(pixels_phase)
+            (w, f, &at, copy, (const T *)w->weights + f->weights + o * f->k, start, lanes,
+             straight ? to : sums + i * w->width * area, straight ? w->c.row : area);
+        }
+        for (int64_t l = 0; l < lanes && !straight; l++) {
+            T *row = to + l * w->c.row;
+            const T *end = row + whole * line;
+            for (int64_t v = 0; v < most; v++)
+                for (int64_t h = 0; h < w->phases.h && y + v < w->phase[h * w->phases.w].windows.h; h++) {
+                    const T *from[PLEAT_DIRECT_PHASES];
+                    for (int64_t i = 0; i < w->phases.w; i++)
+                        from[i] = sums + ((h * w->phases.w + i) * w->width + l) * area + v * at.out_line;
+                    FN(weave)(from, w->phases.w, row, line, end - row);
+                    row += line;
+                }
+        }
+    }
+}
+
+/* ---- By weight ---- */
+
+/* `rows` channels by `taps` taps over lines of pixels. A line's last vector begins at `last` and overlaps the one
+ * before: the gradient is zero where it does. */
+PLEAT_INLINE void FN(dots)(int rows, int taps, const T *const *places, int64_t lines, int64_t vectors, int64_t last,
+                           int64_t step, const T *gradient, int64_t gradient_row, T *out)
+{
+    const T *x[9];
+    V sum[6][9];
+    PLEAT_UNROLL(9)
+    for (int t = 0; t < taps; t++)
+        x[t] = places[t];
+    PLEAT_UNROLL(6)
+    for (int i = 0; i < rows; i++) {
+        PLEAT_UNROLL(9)
+        for (int t = 0; t < taps; t++)
+            sum[i][t] = (V){ 0 };
+    }
+    for (int64_t v = 0; v < lines; v++) {
+        PLEAT_UNROLL(1)
+        for (int64_t u = 0; u < vectors; u++, gradient += VL) {
+            const int64_t from = u + 1 < vectors ? u * VL : last;
+            V at[9];
+            PLEAT_UNROLL(9)
+            for (int t = 0; t < taps; t++)
+                at[t] = FN(load)(x[t] + from);
+            PLEAT_UNROLL(6)
+            for (int i = 0; i < rows; i++) {
+                const V g = FN(load)(gradient + i * gradient_row);
+                PLEAT_UNROLL(9)
+                for (int t = 0; t < taps; t++)
+                    sum[i][t] += at[t] * g;
+            }
+        }
+        PLEAT_UNROLL(9)
+        for (int t = 0; t < taps; t++)
+            x[t] += step;
+    }
+    PLEAT_UNROLL(9)
+    for (int t = 0; t < taps; t++) {
+        PLEAT_UNROLL(6)
+        for (int i = 0; i < rows; i++)
+            FN(store)(out + (t * rows + i) * VL, sum[i][t]);
+    }
+}
+
+/* Adds the totals of `count` vectors to as many sums: VL of them at a time are turned, and added up side by side. */
+static void FN(add_totals)(const T *vectors, int64_t count, T *sums)
+{
+    for (int64_t i = 0; i < count; i += VL) {
+        V block[VL];
+        T totals[VL];
+        PLEAT_UNROLL(16)
+        for (int n = 0; n < VL; n++)
+            block[n] = FN(load)(vectors + (i + n) * VL);
+        FN(transpose)(block);
+        PLEAT_UNROLL(4)
+        for (int half = VL / 2; half > 0; half /= 2) {
+            PLEAT_UNROLL(8)
+            for (int n = 0; n < half; n++)
+                block[n] += block[n + half];
+        }
+        FN(store)(totals, block[0]);
+        for (int64_t n = 0; n < VL && i + n < count; n++)
+            sums[i + n] += totals[n];
+    }
+}
+
+/* A line of the gradient, in whole vectors for dots. */
+static void FN(put_line)(const T *from, int64_t line, T *to)
+{
+    const int64_t vectors = (line + VL - 1) / VL, missing = vectors * VL - line;
+    T *const end = to + (vectors - 1) * VL;
+    if (line < VL) {
+        FN(store)(to, (V){ 0 });
+        for (int64_t i = 0; i < line; i++)
+            to[i] = from[i];
+        return;
+    }
+    for (int64_t i = 0; i < vectors - 1; i++)
+        FN(store)(to + i * VL, FN(load)(from + i * VL));
+    FN(store)(end, FN(load)(from + line - VL));
+    for (int64_t i = 0; i < missing; i++)
+        end[i] = 0;
+}
+
+static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,
+                              int64_t o, int64_t o_end, T *sums, T *copy, T *gradient)
+{
+    const int64_t *offset = w->phase->offset, all = w->phase->k;
+    const int64_t line = w->c.width, step = w->step.h * w->pitch, vectors = (line + VL - 1) / VL, width = w->width;
+    const int64_t lines = y_end - y, row = lines * vectors * VL, last = line > VL ? line - VL : 0;
+    FN(copy_band)(w, image, y, y_end, copy);
+    if (line < VL) /* then vectors run over the last row, and zero times anything must be zero */
+        memset(copy + w->channels * w->plane, 0, VL * sizeof(T));
+    for (; o < o_end; o += width) {
+        const int64_t lanes = o_end - o < width ? o_end - o : width;
+        for (int64_t l = 0; l < lanes; l++)
+            for (int64_t v = 0; v < lines; v++)
+                FN(put_line)
+        ((const T *)w->c.base + (o + l) * w->c.row + n * w->c.image + (y + v) * line, line,
+         gradient + l * row + v * vectors * VL);
+        if (lanes < width)
+            memset(gradient + lanes * row, 0, (size_t)((width - lanes) * row) * sizeof(T));
+        const int64_t count = width > 4 ? DOTS_6 : width > 2 ? DOTS_4 : DOTS_1;
+        for (int64_t k = 0; k < all; k += count) {
+            const int64_t taps = all - k < count ? all - k : count;
+            const T *places[9];
+            T out[(24 + 16) * VL]; /* whole blocks are turned */
+            for (int64_t t = 0; t < count; t++)
+                places[t] = copy + offset[k + (t < taps ? t : 0)]; /* what is left over repeats the first */
+            if (width == 6)
+                FN(dots)(6, DOTS_6, places, lines, vectors, last, step, gradient, row, out);
+            else if (width == 4)
+                FN(dots)(4, DOTS_4, places, lines, vectors, last, step, gradient, row, out);
+            else if (width == 2)
+                FN(dots)(2, DOTS_1, places, lines, vectors, last, step, gradient, row, out);
+            else
+                FN(dots)(1, DOTS_1, places, lines, vectors, last, step, gradient, row, out);
+            FN(add_totals)(out, taps * width, sums + o * all + k * width);
+        }
+    }
+}
