@@ -34,15 +34,19 @@ __attribute__((noinline)) static void F(strided)(void *const *array, const int64
 INLINE int64_t F(dense)(void *const *array, int64_t n, const VEC *p, int inputs, unsigned repeated, F(lanes_fn) f)
 {
     VEC x[PLEAT_MAP_ARRAYS - 1];
-    for (int k = 0; k < inputs; k++)
+    const REAL *from[PLEAT_MAP_ARRAYS - 1];
+    REAL *to = array[0];
+    for (int k = 0; k < inputs; k++) {
+        from[k] = array[k + 1];
         if (repeated >> k & 1)
-            x[k] = F(splat)(*(const REAL *)array[k + 1]);
+            x[k] = F(splat)(*from[k]);
+    }
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
         for (int k = 0; k < inputs; k++)
             if (!(repeated >> k & 1))
-                x[k] = F(load)((const REAL *)array[k + 1] + i);
-        F(store)((REAL *)array[0] + i, f(x, p));
+                x[k] = F(load)(from[k] + i);
+        F(store)(to + i, f(x, p));
     }
     return i;
 }
@@ -126,7 +130,7 @@ INLINE VEC F(clamp)(VEC x, VEC low, VEC high)
 
 INLINE VEC F(softplus)(VEC x)
 {
-    return PICK(x > 0, x, ZERO) + F(log1p)(F(exp)(-F(abs)(x)));
+    return PICK(x > 0, x, ZERO) + F(log1p)(F(exp_falling)(-F(abs)(x)));
 }
 
 /* tanh(softplus(x)) = n / (n + 2), n = e^x (e^x + 2); from 20 (40) on it is 1. */
@@ -148,7 +152,7 @@ INLINE VEC F(normal_below)(VEC x)
 
 INLINE VEC F(normal_at)(VEC x)
 {
-    return (REAL)0.5 * SQRT_2_PI * F(exp)((REAL)-0.5 * x * x);
+    return (REAL)0.5 * SQRT_2_PI * F(exp_falling)((REAL)-0.5 * x * x);
 }
 
 INLINE VEC F(gelu_tanh_inner)(VEC x)

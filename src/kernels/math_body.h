@@ -139,30 +139,41 @@ static const double F(erfcx_c)[] = { 0.20798329133342885,     0.1543611742943691
 #endif
 #define DEGREE(c) ((int)(sizeof F(c) / sizeof *F(c)) - 1)
 
-/* x = n ln 2 + r, |r| <= ln 2 / 2, for x that n fits an exponent or nearly. Returns exp(r) - 1. */
-INLINE VEC F(exp_reduced)(VEC x, IVEC *n)
+/* x = n ln 2 + r, |r| <= ln 2 / 2, for x that n fits an exponent or nearly. Returns exp(r) - 1; the low bits of *n are
+ * those of n + offset, ready to be shifted to an exponent's place. */
+INLINE VEC F(exp_reduced)(VEC x, REAL offset, IVEC *n)
 {
-    const VEC t = x * LOG2E + ROUNDER, k = t - ROUNDER;
-    *n = (IVEC)t - (IVEC)F(splat)(ROUNDER);
+    const VEC t = x * LOG2E + (ROUNDER + offset), k = t - (ROUNDER + offset);
+    *n = (IVEC)t;
     const VEC r = (x - k * LN2_HIGH) - k * LN2_LOW;
     return r + r * r * F(poly)(r, F(exp_c), DEGREE(exp_c));
 }
 
-/* 2^n for n from 1 - BIAS to BIAS + 1, the last being infinity. */
-INLINE VEC F(exp2_int)(IVEC n)
+/* 2^(n - BIAS) */
+INLINE VEC F(exp2_biased)(IVEC n)
 {
-    return (VEC)((n + BIAS) << MANTISSA);
+    return (VEC)(n << MANTISSA);
 }
+
+#define EXP_LOW BIT(-104, -746) /* below it exp is 0 */
 
 INLINE VEC F(exp)(VEC x)
 {
-    const REAL low = BIT(-104, -746), high = BIT(89, 710); /* beyond, the result is 0 or infinity already */
+    const REAL low = EXP_LOW, high = BIT(89, 710); /* beyond, the result is 0 or infinity already */
     IVEC n;
     x = PICK(x < low, F(splat)(low), x);
     x = PICK(x > high, F(splat)(high), x);
-    const VEC y = 1 + F(exp_reduced)(x, &n);
+    const VEC y = 1 + F(exp_reduced)(x, 2 * BIAS, &n);
     const IVEC half = n >> 1; /* two steps: 2^n itself may be out of range where the result is denormal, or just not */
-    return y * F(exp2_int)(half) * F(exp2_int)(n - half);
+    return y * F(exp2_biased)(half) * F(exp2_biased)(n - half);
+}
+
+/* exp for x <= 0, or little more: 2^(n + 64), which always is in range, and then 2^-64 (2^512). */
+INLINE VEC F(exp_falling)(VEC x)
+{
+    IVEC n;
+    const VEC y = 1 + F(exp_reduced)(PICK(x < EXP_LOW, F(splat)(EXP_LOW), x), BIAS + BIT(64, 512), &n);
+    return y * F(exp2_biased)(n) * BIT(0x1p-64f, 0x1p-512);
 }
 
 INLINE VEC F(expm1)(VEC x)
@@ -170,7 +181,7 @@ INLINE VEC F(expm1)(VEC x)
     const REAL low = BIT(-20, -40), high = BIT(87, 708); /* below it is -1, above it is exp */
     IVEC n;
     const VEC inner = PICK(x < low, F(splat)(low), PICK(x > high, F(splat)(high), x));
-    const VEC m = F(exp_reduced)(inner, &n), scale = F(exp2_int)(n);
+    const VEC m = F(exp_reduced)(inner, BIAS, &n), scale = F(exp2_biased)(n);
     return PICK(x > high, F(exp)(x), PICK(x == 0, x, scale * m + (scale - 1)));
 }
 
@@ -202,13 +213,16 @@ INLINE VEC F(tanh)(VEC x)
 {
     const VEC a = F(abs)(x), z = a * a;
     const VEC small = a + a * z * F(poly)(z, F(tanh_c), DEGREE(tanh_c));
-    const VEC big = 1 - 2 / (1 + F(exp)(2 * a));
+    const REAL last = BIT(10, 20); /* from here on tanh is 1 */
+    IVEC n;
+    const VEC e = 1 + F(exp_reduced)(2 * PICK(a > last, F(splat)(last), a), BIAS, &n);
+    const VEC big = 1 - 2 / (1 + e * F(exp2_biased)(n));
     return F(copysign)(PICK(a < (REAL)0.55, small, big), x);
 }
 
 INLINE VEC F(sigmoid)(VEC x)
 {
-    const VEC e = F(exp)(-F(abs)(x));
+    const VEC e = F(exp_falling)(-F(abs)(x));
     return PICK(x < 0, e, F(splat)(1)) / (1 + e);
 }
 
@@ -219,6 +233,6 @@ INLINE VEC F(erf)(VEC x)
     const VEC small = a + a * F(poly)(z, F(erf_c), DEGREE(erf_c));
     /* 1 - exp(-b^2) erfcx(b), erfcx as a polynomial in 1 / (b + 3) mapped to [-1, 1] */
     const VEC u = (1 / (b + 3) - BIT(0.196428571f, 0.18055555555555555)) * BIT(18.6666667f, 14.4);
-    const VEC big = 1 - F(exp)(-b * b) * F(poly)(u, F(erfcx_c), DEGREE(erfcx_c));
+    const VEC big = 1 - F(exp_falling)(-b * b) * F(poly)(u, F(erfcx_c), DEGREE(erfcx_c));
     return F(copysign)(PICK(a < 1, small, big), x);
 }

@@ -1,9 +1,9 @@
 /* Softmax and what is made of it, along the middle dimension of contiguous arrays (outer, size, inner). A line is one
  * run along that dimension; line l is (l / inner, :, l % inner).
  *
- * A walk over lines goes by vectors: along the line where inner is 1, across up to a vector of neighbouring lines where
- * it is not. In both, step k of the walk loads a vector; the two differ in the distance of the steps, in how many lanes
- * count, and in whether lanes are reduced at the end. */
+ * A walk over lines goes by vectors: along the line where inner is 1 and the line is long, across up to a vector of
+ * neighbouring lines where not. In both, step k of the walk loads a vector; the two differ in the distance of steps and
+ * of lanes, in how many lanes count, and in whether lanes are reduced at the end. */
 #ifndef PLEAT_KERNELS_SOFTMAX_H
 #define PLEAT_KERNELS_SOFTMAX_H
 
