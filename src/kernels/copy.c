@@ -3,6 +3,16 @@
 
 #include <string.h>
 
+#define PLEAT_FLOAT 32
+#include "kernels/simd.h"
+/* simd.h's names first */
+#include "kernels/copy_body.h"
+#undef PLEAT_FLOAT
+#define PLEAT_FLOAT 64
+#include "kernels/simd.h"
+/* simd.h's names first */
+#include "kernels/copy_body.h"
+
 /* Out of an integer's range there is no C conversion, so the bounds are looked at first; they are exact in double. */
 static inline int64_t to_i64(double v)
 {
@@ -139,7 +149,38 @@ static inline void walk(const pleat_copy_work *w, int64_t begin, int64_t end, do
 
 static void copy(const pleat_copy_work *w, int64_t begin, int64_t end)
 {
-    walk(w, begin, end, 0, rows[w->to_dtype][w->from_dtype], NULL);
+    const row_fn row = rows[w->to_dtype][w->from_dtype];
+    const int last = w->ndim - 1;
+    if (w->to_dtype != w->from_dtype || w->to_dtype == PLEAT_U8 || last == 0 || w->to_stride[last] != 1 ||
+        w->from_stride[last] == 1 || w->from_stride[last - 1] != 1) {
+        walk(w, begin, end, 0, row, NULL);
+        return;
+    }
+    /* the last two dimensions are a matrix that lies transposed in `from`: whole rows go by squares */
+    const int64_t columns = w->dim[last], lines = w->dim[last - 1];
+    while (begin < end) {
+        const int64_t column = begin % columns, line = begin / columns % lines;
+        const int64_t whole = column ? 0 : (end - begin) / columns, n = whole < lines - line ? whole : lines - line;
+        if (n == 0) { /* a piece of a row */
+            const int64_t stop = end - begin < columns - column ? end : begin + columns - column;
+            walk(w, begin, stop, 0, row, NULL);
+            begin = stop;
+            continue;
+        }
+        int64_t t = line * w->to_stride[last - 1], f = line, rest = begin / columns / lines;
+        for (int d = last - 2; d >= 0; d--) {
+            t += rest % w->dim[d] * w->to_stride[d];
+            f += rest % w->dim[d] * w->from_stride[d];
+            rest /= w->dim[d];
+        }
+        if (width[w->to_dtype] == 4)
+            squares_f32((float *)w->to + t, w->to_stride[last - 1], (const float *)w->from + f, w->from_stride[last], n,
+                        columns);
+        else /* int64 as well: its bits are only moved */
+            squares_f64((double *)w->to + t, w->to_stride[last - 1], (const double *)w->from + f, w->from_stride[last],
+                        n, columns);
+        begin += n * columns;
+    }
 }
 
 static void add_scaled(const pleat_copy_work *w, double scale, int64_t begin, int64_t end)
