@@ -50,7 +50,7 @@ void pleat_map(pleat_row_fn row, pleat_tensor *out, pleat_tensor *const *in, int
     for (int k = 0; k <= count; k++) {
         const pleat_tensor *t = k == 0 ? out : in[k - 1];
         w.data[k] = pleat_tensor_address(t);
-        w.width[k] = (int64_t)pleat_dtype_size(t->dtype);
+        w.width[k] = pleat_tensor_width(t);
         w.stride[k][0] = 1;
         dense = dense && t->contiguous && same_shape(t, out);
     }

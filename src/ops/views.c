@@ -65,7 +65,7 @@ static bool reshape_strides(const pleat_spec *x, pleat_shape shape, int64_t *str
     memcpy(dim, x->shape.dim, sizeof dim);
     memcpy(run[0], x->stride, sizeof run[0]);
     if (pleat_shape_numel(shape) == 0) {
-        pleat_shape_strides(shape, stride);
+        pleat_shape_strides(&shape, stride);
         return true;
     }
     pleat_merge_dims(&ndim, dim, run, 1);

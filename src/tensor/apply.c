@@ -84,7 +84,7 @@ static pleat_status run(pleat_thread *thread, const pleat_op *op, pleat_tensor *
         }
     for (int k = 0; k < op->outputs && pleat_pending() == PLEAT_OK; k++)
         out[k] = out_spec[k].view ? pleat_tensor_view(given[0], &out_spec[k])
-                                  : pleat_tensor_new(out_spec[k].shape, out_spec[k].dtype);
+                                  : pleat_tensor_make(&out_spec[k].shape, out_spec[k].dtype);
 
     if (pleat_pending() == PLEAT_OK && op->forward) {
         const bool mode = thread->grad_mode;

@@ -4,8 +4,9 @@
  *
  * Sizes are rounded up to classes, eight to an octave, so at most an eighth is wasted; a freed block joins its class's
  * list and the next request of the class takes it, warm and already mapped. One lock guards lists and counters: it is
- * held for a few instructions. Under a sanitizer or valgrind nothing is cached, so that they see every use. Large
- * blocks ask for huge pages, of which a processor knows the addresses of more memory at once. */
+ * held for a few instructions, so whoever finds it taken asks again. Under a sanitizer or valgrind nothing is cached, so
+ * that they see every use. Large blocks ask for huge pages, of which a processor knows the addresses of more memory at
+ * once. */
 #if defined __linux__ && !defined _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* madvise */
 #endif
@@ -15,6 +16,8 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -39,11 +42,22 @@ typedef struct header {
     int class;
 } header;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_flag locked = ATOMIC_FLAG_INIT;
 static header *cache[CLASSES];
 static pleat_memory stats;
 static int64_t cap, cache_limit = INT64_MAX, fail_after;
 static bool pass_through;
+
+static void lock(void)
+{
+    while (atomic_flag_test_and_set_explicit(&locked, memory_order_acquire))
+        sched_yield();
+}
+
+static void unlock(void)
+{
+    atomic_flag_clear_explicit(&locked, memory_order_release);
+}
 
 static void set_up(void)
 {
@@ -129,7 +143,7 @@ void *pleat_alloc(size_t size)
     const int64_t bytes = (int64_t)rounded;
     header *h = NULL;
 
-    pthread_mutex_lock(&lock);
+    lock();
     const bool injected = fail_after > 0 && --fail_after == 0;
     const int64_t live = stats.live_bytes, limit = cap;
     const bool fits = !injected && bytes <= limit - live;
@@ -145,7 +159,7 @@ void *pleat_alloc(size_t size)
             stats.cache_hits++;
         }
     }
-    pthread_mutex_unlock(&lock);
+    unlock();
     if (h)
         return (char *)h + ALIGN;
 
@@ -160,10 +174,10 @@ void *pleat_alloc(size_t size)
             h->size = rounded;
             return (char *)h + ALIGN;
         }
-        pthread_mutex_lock(&lock);
+        lock();
         stats.live_bytes -= bytes;
         stats.allocations--;
-        pthread_mutex_unlock(&lock);
+        unlock();
     }
     if (!fits && !injected)
         pleat_fail(PLEAT_ENOMEM,
@@ -186,7 +200,7 @@ void pleat_free(void *block)
         return;
     header *h = (header *)((char *)block - ALIGN);
     const int64_t bytes = (int64_t)h->size;
-    pthread_mutex_lock(&lock);
+    lock();
     stats.live_bytes -= bytes;
     const bool keep = !pass_through && bytes <= cache_limit - stats.cached_bytes;
     if (keep) {
@@ -194,7 +208,7 @@ void pleat_free(void *block)
         cache[h->class] = h;
         stats.cached_bytes += bytes;
     }
-    pthread_mutex_unlock(&lock);
+    unlock();
     if (!keep)
         free(h);
 }
@@ -225,26 +239,26 @@ pleat_status pleat_grow(void *array_pointer, int64_t *capacity, int64_t count, s
 
 pleat_memory pleat_memory_stats(void)
 {
-    pthread_mutex_lock(&lock);
+    lock();
     const pleat_memory now = stats;
-    pthread_mutex_unlock(&lock);
+    unlock();
     return now;
 }
 
 void pleat_memory_reset_peak(void)
 {
-    pthread_mutex_lock(&lock);
+    lock();
     stats.peak_bytes = stats.live_bytes;
-    pthread_mutex_unlock(&lock);
+    unlock();
 }
 
 /* Swaps one of the settings, under the lock. */
 static int64_t swap(int64_t *setting, int64_t value)
 {
-    pthread_mutex_lock(&lock);
+    lock();
     const int64_t before = *setting;
     *setting = value;
-    pthread_mutex_unlock(&lock);
+    unlock();
     return before;
 }
 
@@ -268,9 +282,9 @@ int64_t pleat_memory_set_cache_limit(int64_t bytes)
 
 void pleat_memory_trim(void)
 {
-    pthread_mutex_lock(&lock);
+    lock();
     header *all = drop_cache();
-    pthread_mutex_unlock(&lock);
+    unlock();
     take(all);
 }
 

@@ -23,21 +23,26 @@ pleat_dims pleat_dims_make(int count, const int *dim)
     return s;
 }
 
-int64_t pleat_shape_numel(pleat_shape s)
+int64_t pleat_shape_count(const pleat_shape *s)
 {
-    if (s.ndim < 0 || s.ndim > PLEAT_MAX_DIMS)
+    if (s->ndim < 0 || s->ndim > PLEAT_MAX_DIMS)
         return -1;
     int64_t n = 1;
     bool empty = false;
-    for (int d = 0; d < s.ndim; d++) {
-        if (s.dim[d] < 0)
+    for (int d = 0; d < s->ndim; d++) {
+        if (s->dim[d] < 0)
             return -1;
-        if (s.dim[d] == 0)
+        if (s->dim[d] == 0)
             empty = true;
-        else if (__builtin_mul_overflow(n, s.dim[d], &n))
+        else if (__builtin_mul_overflow(n, s->dim[d], &n))
             return -1; /* also where another size is 0: its strides would overflow */
     }
     return empty ? 0 : n;
+}
+
+int64_t pleat_shape_numel(pleat_shape s)
+{
+    return pleat_shape_count(&s);
 }
 
 bool pleat_shape_equal(pleat_shape a, pleat_shape b)
@@ -76,12 +81,12 @@ pleat_status pleat_shape_check(pleat_shape s)
     return PLEAT_OK;
 }
 
-void pleat_shape_strides(pleat_shape s, int64_t *stride)
+void pleat_shape_strides(const pleat_shape *s, int64_t *stride)
 {
     int64_t n = 1;
-    for (int d = s.ndim - 1; d >= 0; d--) {
+    for (int d = s->ndim - 1; d >= 0; d--) {
         stride[d] = n;
-        n *= s.dim[d] > 0 ? s.dim[d] : 1;
+        n *= s->dim[d] > 0 ? s->dim[d] : 1;
     }
 }
 
@@ -101,17 +106,17 @@ bool pleat_strides_contiguous(pleat_shape s, const int64_t *stride)
 
 pleat_status pleat_broadcast(pleat_shape a, pleat_shape b, pleat_shape *out)
 {
-    pleat_shape r = { .ndim = a.ndim > b.ndim ? a.ndim : b.ndim };
-    for (int d = 1; d <= r.ndim; d++) {
+    const int ndim = a.ndim > b.ndim ? a.ndim : b.ndim;
+    for (int d = 1; d <= ndim; d++) {
         const int64_t x = d <= a.ndim ? a.dim[a.ndim - d] : 1, y = d <= b.ndim ? b.dim[b.ndim - d] : 1;
         if (x != y && x != 1 && y != 1)
             return pleat_fail(PLEAT_ESHAPE,
                               "shapes %s and %s do not broadcast: sizes %" PRId64 " and %" PRId64
                               " differ and neither is 1",
                               pleat_shape_text(a).text, pleat_shape_text(b).text, x, y);
-        r.dim[r.ndim - d] = x == 1 ? y : x;
+        out->dim[ndim - d] = x == 1 ? y : x;
     }
-    *out = r;
+    out->ndim = ndim;
     return PLEAT_OK;
 }
 

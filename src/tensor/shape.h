@@ -8,8 +8,11 @@
 /* PLEAT_ESHAPE unless every size is 0 or more, there are at most PLEAT_MAX_DIMS, and the elements can be counted. */
 pleat_status pleat_shape_check(pleat_shape shape);
 
+/* pleat_shape_numel of a shape that need not be copied. */
+int64_t pleat_shape_count(const pleat_shape *shape);
+
 /* Row-major strides. */
-void pleat_shape_strides(pleat_shape shape, int64_t *stride);
+void pleat_shape_strides(const pleat_shape *shape, int64_t *stride);
 
 /* Whether elements in row-major order lie one after the other. Dimensions of size 1 do not matter. */
 bool pleat_strides_contiguous(pleat_shape shape, const int64_t *stride);

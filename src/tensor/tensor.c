@@ -55,28 +55,30 @@ static void tensor_init(pleat_tensor *t, pleat_storage *storage, const pleat_sha
     t->home = NULL;
     t->numel = numel;
     t->offset = 0;
-    t->shape = *shape;
+    t->shape.ndim = shape->ndim;
+    for (int d = 0; d < shape->ndim; d++) /* not as a block: see pleat_tensor_describe */
+        t->shape.dim[d] = shape->dim[d];
     t->serial = 0;
     t->call = -1;
     t->grad = NULL;
     atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
 }
 
-pleat_tensor *pleat_tensor_new(pleat_shape shape, pleat_dtype dtype)
+pleat_tensor *pleat_tensor_make(const pleat_shape *shape, pleat_dtype dtype)
 {
     const int64_t size = (int64_t)pleat_dtype_size(dtype);
     if (size == 0) {
         pleat_fail(PLEAT_EDTYPE, "%d is no dtype", (int)dtype);
         return NULL;
     }
-    const int64_t n = pleat_shape_numel(shape);
+    const int64_t n = pleat_shape_count(shape);
     if (n < 0) {
-        pleat_shape_check(shape);
+        pleat_shape_check(*shape);
         return NULL;
     }
     int64_t bytes;
     if (__builtin_mul_overflow(n, size, &bytes) || bytes > INT64_MAX - STORAGE_HEAD) {
-        pleat_fail(PLEAT_ENOMEM, "shape %s of %s has more bytes than can be counted", pleat_shape_text(shape).text,
+        pleat_fail(PLEAT_ENOMEM, "shape %s of %s has more bytes than can be counted", pleat_shape_text(*shape).text,
                    pleat_dtype_name(dtype));
         return NULL;
     }
@@ -88,7 +90,7 @@ pleat_tensor *pleat_tensor_new(pleat_shape shape, pleat_dtype dtype)
     atomic_init(&s->version, 0);
     s->bytes = bytes;
     s->data = (char *)head + STORAGE_HEAD;
-    tensor_init(&head->first, s, &shape, n, dtype);
+    tensor_init(&head->first, s, shape, n, dtype);
     head->first.home = s;
     pleat_shape_strides(shape, head->first.stride);
     return &head->first;

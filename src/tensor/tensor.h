@@ -33,18 +33,24 @@ struct pleat_tensor {
 };
 
 /* New, owned by the caller, elements undefined. */
-pleat_tensor *pleat_tensor_new(pleat_shape shape, pleat_dtype dtype);
+pleat_tensor *pleat_tensor_make(const pleat_shape *shape, pleat_dtype dtype);
+static inline pleat_tensor *pleat_tensor_new(pleat_shape shape, pleat_dtype dtype)
+{
+    return pleat_tensor_make(&shape, dtype);
+}
 /* A view of base's storage, owned by the caller, without a history. Refused where it would leave the storage. */
 pleat_tensor *pleat_tensor_view(const pleat_tensor *base, const pleat_spec *spec);
 static inline void pleat_tensor_describe(const pleat_tensor *t, pleat_spec *s)
 {
     s->dtype = t->dtype;
     s->view = false;
-    s->shape = t->shape;
-    memset(s->stride, 0, sizeof s->stride);
-    for (int d = 0; d < t->shape.ndim; d++) /* not as a block: it may have been written this very moment, one by one */
-        s->stride[d] = t->stride[d];
     s->offset = t->offset;
+    s->shape.ndim = t->shape.ndim;
+    for (int d = 0; d < t->shape.ndim;
+         d++) { /* not as a block: it may have been written this very moment, one by one */
+        s->shape.dim[d] = t->shape.dim[d];
+        s->stride[d] = t->stride[d];
+    }
 }
 static inline pleat_spec pleat_tensor_spec(const pleat_tensor *t)
 {
@@ -64,9 +70,15 @@ void pleat_tensor_add(pleat_tensor *to, const pleat_tensor *from, double scale);
  * some exotic views that do not overlap. */
 bool pleat_tensor_overlaps(const pleat_tensor *t);
 
+/* Bytes of an element of t. */
+static inline int64_t pleat_tensor_width(const pleat_tensor *t)
+{
+    return t->dtype == PLEAT_F32 ? 4 : t->dtype == PLEAT_U8 ? 1 : 8;
+}
+
 static inline char *pleat_tensor_address(const pleat_tensor *t)
 {
-    return (char *)t->storage->data + t->offset * (int64_t)pleat_dtype_size(t->dtype);
+    return (char *)t->storage->data + t->offset * pleat_tensor_width(t);
 }
 
 static inline uint64_t pleat_tensor_version(const pleat_tensor *t)
