@@ -246,7 +246,10 @@ pleat_tensor *pleat_avg_pool2d(pleat_tensor *x, const pleat_window *window, cons
 
 pleat_tensor *pleat_adaptive_avg_pool2d(pleat_tensor *x, pleat_hw size)
 {
-    return pleat_apply(&pleat_op_avg_pool2d, &x, 1, &(avg_params){ .adaptive = true, .size = size });
+    const char *context = pleat_begin_context("adaptive_avg_pool2d");
+    pleat_tensor *y = pleat_apply(&pleat_op_avg_pool2d, &x, 1, &(avg_params){ .adaptive = true, .size = size });
+    pleat_end_context(context);
+    return y;
 }
 
 /* The average of x^p is a p-th of the sum. */

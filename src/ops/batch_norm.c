@@ -508,15 +508,18 @@ pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tens
     if (pleat_ndim(x) == 1 && pleat_numel(x) == 0) /* as in PyTorch: no channels, and nothing to ask about them */
         return pleat_squeeze(
             pleat_batch_norm(pleat_unsqueeze(x, 0), weight, bias, running_mean, running_var, training, opts), 0);
-    if (!training)
-        return pleat_apply(o.relu ? &pleat_op_batch_norm_eval_relu : &pleat_op_batch_norm_eval,
-                           (pleat_tensor *[]){ x, weight, bias, running_mean, running_var }, 5, &params);
-
     const char *context = pleat_begin_context("batch_norm");
-    const pleat_status fit = pleat_check_statistics(x, running_mean, running_var, &o);
+    if (!training && (!running_mean || !running_var))
+        pleat_fail(PLEAT_EINVAL, "%s is NULL: without training both statistics are needed",
+                   running_mean ? "running_var" : "running_mean");
+    const pleat_status fit = training ? pleat_check_statistics(x, running_mean, running_var, &o) : pleat_pending();
+    pleat_tensor *y = NULL;
+    if (!training)
+        y = pleat_apply(o.relu ? &pleat_op_batch_norm_eval_relu : &pleat_op_batch_norm_eval,
+                        (pleat_tensor *[]){ x, weight, bias, running_mean, running_var }, 5, &params);
     pleat_end_context(context);
-    if (fit != PLEAT_OK)
-        return NULL;
+    if (!training || fit != PLEAT_OK)
+        return y;
 
     pleat_tensor *out[3];
     const uint64_t failures = pleat_failures();

@@ -153,7 +153,7 @@ static bool enter_split(const char *name, const pleat_tensor *x, int *dim, int c
     if (!pleat_enter(name, x, context))
         return false;
     if (!parts || count < 1)
-        pleat_fail(PLEAT_EINVAL, "room for at least one part is needed");
+        pleat_fail(PLEAT_EINVAL, "room for at least one part is needed, not for %d", count);
     else if (x->shape.ndim == 0)
         pleat_fail(PLEAT_ESHAPE, "a tensor of no dimension cannot be split");
     else
@@ -173,7 +173,8 @@ pleat_status pleat_split(pleat_tensor *x, const int64_t *sizes, int count, int d
             cut(x, dim, sizes, 0, count, parts);
         else
             pleat_fail(PLEAT_EINVAL,
-                       "the %d sizes must be 0 or more and add up to the %" PRId64 " of dimension %d of %s", count,
+                       "the %d sizes %s must be 0 or more and add up to the %" PRId64 " of dimension %d of %s", count,
+                       sizes && count <= PLEAT_MAX_DIMS ? pleat_shape_text(pleat_shape_make(count, sizes)).text : "",
                        x->shape.dim[dim], dim, pleat_shape_text(x->shape).text);
     }
     pleat_end_context(context);

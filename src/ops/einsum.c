@@ -156,7 +156,7 @@ static pleat_status read_output(const char *at, const char *equation, plan *p)
         if (read_term(&at, &t) != PLEAT_OK)
             return pleat_pending();
         if (*at != '\0')
-            return pleat_fail(PLEAT_EINVAL, "the equation has more than one output");
+            return pleat_fail(PLEAT_EINVAL, "the equation %s has more than one output", equation);
     } else
         for (int label = 0; label < LETTERS; label++) {
             const char *first = strchr(equation, letter_of(label));

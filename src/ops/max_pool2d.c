@@ -306,11 +306,17 @@ pleat_tensor *pleat_max_unpool2d(pleat_tensor *x, pleat_tensor *indices, pleat_h
 {
     pleat_tensor *single = indices;
     int64_t pixels;
-    pleat_scope scope = pleat_scope_begin();
+    const char *context = pleat_begin_context("max_unpool2d");
+    const pleat_scope scope = pleat_scope_begin();
+    if (x && pleat_ndim(x) != 3 && pleat_ndim(x) != 4)
+        pleat_fail(PLEAT_ESHAPE, "input %s must be (N, C, H, W) or (C, H, W)",
+                   pleat_shape_text(pleat_shape_of(x)).text);
     if (indices && pleat_dtype_of(indices) == PLEAT_I64 && pleat_ndim(indices) >= 2 && size.h >= 0 && size.w >= 0 &&
         !__builtin_mul_overflow(size.h, size.w, &pixels))
         single = last_of_each(indices, pixels);
     /* whatever else is wrong, the op says so */
     pleat_tensor *y = pleat_apply(&pleat_op_max_pool2d_scatter, (pleat_tensor *[]){ x, single }, 2, &size);
-    return pleat_scope_return(scope, y);
+    y = pleat_scope_return(scope, y);
+    pleat_end_context(context);
+    return y;
 }

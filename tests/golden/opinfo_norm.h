@@ -28,7 +28,7 @@ static int op_max_pool2d(SAMPLE, pleat_tensor **out)
 
 static pleat_tensor *op_avg_pool2d(SAMPLE)
 {
-    const pleat_window w = op_window(s, "kernel");
+    const pleat_window w = op_window(s, opinfo_find(s, "kernel") ? "kernel" : "kernel_size");
     return pleat_avg_pool2d(IN(0), &w,
                             &(pleat_pool_opts){ .ceil_mode = opinfo_number(s, "ceil_mode", 0, 0) != 0,
                                                 .exclude_padding = opinfo_number(s, "count_include_pad", 0, 1) == 0,
@@ -105,6 +105,7 @@ static pleat_loss_reduction op_reduction(SAMPLE)
 {
     return opinfo_is(s, "reduction", "sum")    ? PLEAT_REDUCE_SUM
            : opinfo_is(s, "reduction", "none") ? PLEAT_REDUCE_NONE
+           : opinfo_is(s, "reduction", "abc")  ? (pleat_loss_reduction)3
                                                : PLEAT_REDUCE_MEAN;
 }
 

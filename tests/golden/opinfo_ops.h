@@ -159,14 +159,15 @@ static pleat_tensor *op_scatter(SAMPLE)
 static pleat_tensor *op_interpolate(SAMPLE)
 {
     const bool image = pleat_ndim(IN(0)) == 4;
-    const double size = opinfo_number(s, "size", 0, 0), scale = opinfo_number(s, "scale", 0, 0);
+    const pleat_hw size = opinfo_pair(s, "size", 0); /* a single number is both, or the width of a line */
+    const double scale[] = { opinfo_number(s, "scale", 0, 0), opinfo_number(s, "scale", 1, 0) };
     return pleat_interpolate(
         IN(0), &(pleat_interpolate_opts){ .mode = opinfo_is(s, "mode", "nearest")   ? PLEAT_NEAREST
                                                   : opinfo_is(s, "mode", "bicubic") ? PLEAT_BICUBIC
                                                   : opinfo_is(s, "mode", "area")    ? PLEAT_AREA
                                                                                     : PLEAT_BILINEAR,
-                                          .size = { image ? (int64_t)size : 0, (int64_t)size },
-                                          .scale = { image ? scale : 0, scale },
+                                          .size = { image ? size.h : 0, size.w },
+                                          .scale = { image ? scale[0] : 0, scale[1] },
                                           .align_corners = opinfo_number(s, "align_corners", 0, 0) != 0 });
 }
 
@@ -320,6 +321,7 @@ static const counterpart counterparts[] = {
     { "stack", op_stack, NULL },
     { "split", NULL, op_split },
     { "split.list_args", NULL, op_split_sizes },
+    { "nn.functional.pad", op_pad, NULL },
     { "nn.functional.pad.constant", op_pad, NULL },
     { "nn.functional.pad.reflect", op_pad, NULL },
     { "nn.functional.pad.replicate", op_pad, NULL },
@@ -332,6 +334,7 @@ static const counterpart counterparts[] = {
     { "scatter", op_scatter, NULL },
     { "nn.functional.interpolate.nearest", op_interpolate, NULL },
     { "nn.functional.interpolate.area", op_interpolate, NULL },
+    { "nn.functional.interpolate", op_interpolate, NULL },
     { "nn.functional.embedding", op_embedding, NULL },
     { "nn.functional.interpolate.linear", op_interpolate, NULL },
     { "nn.functional.interpolate.bilinear", op_interpolate, NULL },
