@@ -22,6 +22,7 @@
 typedef struct {
     const pleat_op *op;
     int count, from_gradients;
+    bool empty, scalar; /* whether there is one of these among those from gradients */
     pleat_op_sample sample[256];
 } collected;
 
@@ -130,8 +131,12 @@ static void collect(const char *text, int64_t from, pleat_tensor *y, bool zero)
     ck_assert_msg(pleat_gradients(&y, 1, leaf, leaves, &opts, grad) == PLEAT_OK, "%s: %s", text, pleat_error());
     for (int64_t i = forward; i < tape->length; i++) {
         collected *of = collected_of(tape->call[i]->op);
-        if (of->from_gradients++ < COLLECT_ENOUGH)
+        const pleat_shape shape = tape->call[i]->spec[0].shape;
+        const bool empty = pleat_shape_numel(shape) == 0 && !of->empty, scalar = shape.ndim == 0 && !of->scalar;
+        if (of->from_gradients++ < COLLECT_ENOUGH || empty || scalar)
             collect_record(tape->call[i], text, zero);
+        of->empty |= empty;
+        of->scalar |= scalar;
     }
 }
 

@@ -7,6 +7,7 @@
 #include "samples_conv.h"
 #include "samples_move.h"
 #include "samples_norm.h"
+#include "samples_shapes.h"
 
 static void samples_all(void)
 {
@@ -32,6 +33,8 @@ static void samples_all(void)
     samples_lines();
     samples_interpolation();
     samples_einsum();
+    samples_few();
+    samples_conv_options();
 }
 
 #endif

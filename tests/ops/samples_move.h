@@ -70,7 +70,7 @@ static void samples_indexing(void)
     SAMPLE(pleat_scatter(values(2, 3, 4), 2, indices(PLEAT_SHAPE(2, 2, 9), 4), values(2, 3, 9)));
     SAMPLE(pleat_scatter(values(3), 0, indices(PLEAT_SHAPE(1), 3), values(2)));
     SAMPLE(pleat_scatter(values(2, 3), 1, indices(PLEAT_SHAPE(2, 0), 3), values(2, 0)));
-    SAMPLE(pleat_scatter(values(), 0, indices(PLEAT_SHAPE(), 1), values()));
+    SAMPLE_ZERO(pleat_scatter(values(), 0, indices(PLEAT_SHAPE(), 1), values())); /* zero: all of x is replaced */
     SAMPLE(pleat_scatter_add(values(4, 5), 0, indices(PLEAT_SHAPE(6, 3), 4), values(7, 4)));
     SAMPLE(pleat_scatter_add(values(2, 3, 4), 1, indices(PLEAT_SHAPE(2, 5, 4), 3), values(2, 5, 4)));
     SAMPLE(pleat_scatter_add(values(), 0, indices(PLEAT_SHAPE(3), 1), values(3)));

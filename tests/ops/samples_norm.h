@@ -76,12 +76,12 @@ static void samples_norm(void)
         SAMPLE(pleat_batch_norm(values(1, 2, 3), NULL, NULL, mean, var, training, BATCH_NORM(.eps = 0.1)));
         SAMPLE(pleat_batch_norm(values(4, 2, 1, 1), NULL, values(2), mean, var, training, BATCH_NORM(.eps = 0.1)));
         SAMPLE(pleat_batch_norm(values(0, 2, 3), values(2), values(2), mean, var, training, NULL));
-        SAMPLE(pleat_batch_norm(values(3, 2, 4), values(2), values(2), mean, var, training,
+        SAMPLE(pleat_batch_norm(values(3, 2, 4), values(2), positive(2), mean, var, training,
                                 BATCH_NORM(.eps = 0.6, .relu = true)));
         SAMPLE(pleat_batch_norm(values(3, 2, 5, 9), values(2), NULL, mean, var, training,
                                 BATCH_NORM(.eps = 0.5, .relu = true)));
-        SAMPLE(
-            pleat_batch_norm(values(9, 2), NULL, positive(2), mean, var, training, BATCH_NORM(.eps = 0.4, .relu = true)));
+        SAMPLE(pleat_batch_norm(values(9, 2), NULL, positive(2), mean, var, training,
+                                BATCH_NORM(.eps = 0.4, .relu = true)));
         SAMPLE(pleat_batch_norm(values(0, 2, 3), values(2), values(2), mean, var, training, BATCH_NORM(.relu = true)));
     }
     SAMPLE(pleat_batch_norm(values(3, 2, 4), values(2), values(2), values(2), positive(2), false, NULL));

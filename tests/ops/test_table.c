@@ -55,6 +55,53 @@ START_TEST(every_op_passes)
 }
 END_TEST
 
+/* These need a dimension: there is no sample without one. */
+static const char *const with_dimensions =
+    " slice slice_adjoint matmul linear unfold fold conv2d conv_transpose2d conv2d_weight max_pool2d max_pool2d_gather "
+    "max_pool2d_scatter adaptive_max_pool2d avg_pool2d avg_pool2d_adjoint batch_norm batch_norm_relu batch_norm_eval "
+    "batch_norm_eval_relu cross_entropy nll_loss cat interpolate interpolate_adjoint ";
+
+/* What kinds of input an op's samples have. Strided ones are made of each sample by pleat_op_check. */
+typedef struct {
+    bool empty, scalar, broadcast, missing;
+} kinds;
+
+static kinds kinds_of(const collected *c)
+{
+    kinds k = { 0 };
+    for (int i = 0; i < c->count; i++)
+        for (int n = 0; n < c->sample[i].count; n++) {
+            const pleat_tensor *t = c->sample[i].in[n], *last = c->sample[i].in[c->sample[i].count - 1];
+            k.missing |= !t;
+            k.empty |= t && pleat_numel(t) == 0;
+            k.scalar |= t && pleat_ndim(t) == 0;
+            k.broadcast |= t && last && !pleat_shape_equal(pleat_shape_of(t), pleat_shape_of(last));
+        }
+    return k;
+}
+
+START_TEST(samples_are_of_every_kind)
+{
+    samples_all();
+    int lacking = 0;
+    for (int i = 0; i < table_size(); i++) {
+        const pleat_op *op = pleat_builtin_op(i);
+        const kinds k = kinds_of(collected_of(op));
+        char name[80];
+        snprintf(name, sizeof name, " %s ", op->name);
+        const bool scalar = k.scalar || strstr(with_dimensions, name), broadcast = k.broadcast || !op->broadcasts,
+                   missing = k.missing || !op->optional;
+        if (k.empty && scalar && broadcast && missing)
+            continue;
+        fprintf(stderr, "%s has no sample that is%s%s%s%s\n", op->name, k.empty ? "" : " empty",
+                scalar ? "" : " without a dimension", broadcast ? "" : " broadcast",
+                missing ? "" : " without an optional input");
+        lacking++;
+    }
+    ck_assert_int_eq(lacking, 0);
+}
+END_TEST
+
 /* A name is an op's in ops.h, in the table, and in its messages. */
 START_TEST(declared_ops_are_in_the_table)
 {
@@ -93,4 +140,4 @@ START_TEST(ops_are_complete)
 }
 END_TEST
 
-RUN_TESTS("table", every_op_passes, declared_ops_are_in_the_table, ops_are_complete)
+RUN_TESTS("table", every_op_passes, samples_are_of_every_kind, declared_ops_are_in_the_table, ops_are_complete)
