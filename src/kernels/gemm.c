@@ -4,13 +4,20 @@
 
 #include <string.h>
 
+#define ROWS_4(DO) DO(1) DO(2) DO(3) DO(4)
+#define ROWS_6(DO) ROWS_4(DO) DO(5) DO(6)
 #if defined PLEAT_ISA_avx512 || defined __aarch64__
 #define MR 14
+#define ROWS(DO) ROWS_6(DO) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14)
 #elif defined PLEAT_ISA_avx2
 #define MR 6
+#define ROWS ROWS_6
 #else
 #define MR 4
+#define ROWS ROWS_4
 #endif
+/* Rows of B are asked for so many steps before they are needed. */
+#define AHEAD 8
 /* A's panel has a multiple of so many steps and one more: packing runs over, and B's panels stay aligned. */
 #define SLACK 16
 

@@ -11,14 +11,17 @@
  *      '---------'       |  | a |  |                       for each panel of B: multiply, one tile of C in registers
  *                        |  | n |  |
  *
- * The panels' missing lanes at the edges are zeros, so every tile runs the same code. Each element of C is the sum over
- * blocks of PLEAT_GEMM_DEPTH bytes of K (evened out), each summed front to back: an order that K alone fixes. */
+ * An operand whose rows are adjacent and spread over the cache is not packed: the micro-kernel takes any strides. What
+ * several chunks would pack may be packed before. The panels' missing lanes at the edges are zeros. Each element of C
+ * is the sum over blocks of PLEAT_GEMM_DEPTH bytes of K (evened out), each summed front to back: an order that K alone
+ * fixes.
+ */
 #ifndef PLEAT_KERNELS_GEMM_H
 #define PLEAT_KERNELS_GEMM_H
 
 #include "kernels/kernels.h"
 
-#define PLEAT_GEMM_DEPTH 1280 /* bytes of K that are packed at once, at most: a panel of A is half of an L1 cache */
+#define PLEAT_GEMM_DEPTH 1536 /* bytes of K that are packed at once, at most: a panel of A stays within an L1 cache */
 
 typedef struct pleat_operand pleat_operand;
 
@@ -34,6 +37,11 @@ struct pleat_operand {
     const void *base;
     int64_t lane, step[3], size[2]; /* of matrices */
     const void *source;             /* of other operands */
+    enum {
+        PLEAT_UNPACKED, /* panels are packed when they are needed */
+        PLEAT_IN_PLACE, /* a matrix (one digit) that is multiplied where it lies; of B: lane is 1 */
+        PLEAT_PACKED    /* base holds the panels, of all steps; lane elements on lies the next */
+    } state;
 };
 
 /* Where columns of C lie: column j is at (j / (height width)) image + (j / width % height) line + (j % width) column.

@@ -2,50 +2,97 @@
 
 #define NR (2 * VL)
 
-/* One tile: C = A B, from one panel of each, plus what is asked for of C itself and the biases. */
-static void FN(tile)(int64_t depth, const T *a, const T *b, T *c, int64_t c_row, bool add, const T *row_bias,
-                     const T *col_bias)
+/* One tile: C = A B, plus what is asked for of C itself and the biases. Row i of A is at a + i a_lane, in steps of
+ * a_step; rows of B are vectors, b_step apart. */
+typedef struct {
+    int64_t depth;
+    const T *a, *b;
+    T *c;
+    int64_t a_lane, a_step, b_step, c_row;
+    bool add;
+    const T *row_bias, *col_bias;
+} FN(tile);
+
+/* Five rows of A from one pointer: x86 adds one, two or four times a register to it, and three times is a register of
+ * its own. The compiler must not know how they hang together, or it keeps a pointer a row, more than there are. */
+PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors)
 {
     V sum[MR][2];
     PLEAT_UNROLL(16)
-    for (int i = 0; i < MR; i++)
+    for (int i = 0; i < rows; i++) {
         sum[i][0] = sum[i][1] = (V){ 0 };
+        __builtin_prefetch(t->c + i * t->c_row, 1);
+        if (vectors > 1)
+            __builtin_prefetch(t->c + i * t->c_row + VL, 1);
+    }
+    const int64_t size = (int64_t)sizeof(T), a_step = t->a_step * size, b_step = t->b_step * size;
+    int64_t lane = t->a_lane * size, lane3 = 3 * lane;
+    const char *a0 = (const char *)t->a, *a5 = rows > 5 ? a0 + 5 * lane : a0, *a10 = rows > 10 ? a5 + 5 * lane : a0;
+    const char *b = (const char *)t->b;
     PLEAT_UNROLL(1)
-    for (int64_t k = 0; k < depth; k++, a += MR, b += NR) {
-        const V b0 = FN(load)(b), b1 = FN(load)(b + VL);
+    for (int64_t k = 0; k < t->depth; k++) {
+        __asm__("" : "+r"(a0), "+r"(a5), "+r"(a10), "+r"(lane), "+r"(lane3));
+        const V b0 = FN(load)((const T *)b), b1 = vectors > 1 ? FN(load)((const T *)b + VL) : b0;
+        __builtin_prefetch(b + AHEAD * b_step);
+        if (vectors > 1)
+            __builtin_prefetch(b + AHEAD * b_step + sizeof(V));
         PLEAT_UNROLL(16)
-        for (int i = 0; i < MR; i++) {
-            sum[i][0] += a[i] * b0;
-            sum[i][1] += a[i] * b1;
+        for (int i = 0; i < rows; i++) {
+            const char *five = i < 5 ? a0 : i < 10 ? a5 : a10;
+            const T a = *(const T *)(five + (i % 5 == 3 ? lane3 : i % 5 * lane));
+            sum[i][0] += a * b0;
+            if (vectors > 1)
+                sum[i][1] += a * b1;
+        }
+        a0 += a_step;
+        a5 += a_step;
+        a10 += a_step;
+        b += b_step;
+    }
+    if (t->row_bias) {
+        PLEAT_UNROLL(16)
+        for (int i = 0; i < rows; i++) {
+            sum[i][0] += t->row_bias[i];
+            sum[i][1] += t->row_bias[i];
         }
     }
-    if (row_bias) {
+    if (t->col_bias) {
         PLEAT_UNROLL(16)
-        for (int i = 0; i < MR; i++) {
-            sum[i][0] += row_bias[i];
-            sum[i][1] += row_bias[i];
+        for (int i = 0; i < rows; i++) {
+            sum[i][0] += FN(load)(t->col_bias);
+            if (vectors > 1)
+                sum[i][1] += FN(load)(t->col_bias + VL);
         }
     }
-    if (col_bias) {
+    if (t->add) {
         PLEAT_UNROLL(16)
-        for (int i = 0; i < MR; i++) {
-            sum[i][0] += FN(load)(col_bias);
-            sum[i][1] += FN(load)(col_bias + VL);
-        }
-    }
-    if (add) {
-        PLEAT_UNROLL(16)
-        for (int i = 0; i < MR; i++) {
-            sum[i][0] += FN(load)(c + i * c_row);
-            sum[i][1] += FN(load)(c + i * c_row + VL);
+        for (int i = 0; i < rows; i++) {
+            sum[i][0] += FN(load)(t->c + i * t->c_row);
+            if (vectors > 1)
+                sum[i][1] += FN(load)(t->c + i * t->c_row + VL);
         }
     }
     PLEAT_UNROLL(16)
-    for (int i = 0; i < MR; i++) {
-        FN(store)(c + i * c_row, sum[i][0]);
-        FN(store)(c + i * c_row + VL, sum[i][1]);
+    for (int i = 0; i < rows; i++) {
+        FN(store)(t->c + i * t->c_row, sum[i][0]);
+        if (vectors > 1)
+            FN(store)(t->c + i * t->c_row + VL, sum[i][1]);
     }
 }
+
+#define TILE(rows)                                                                                                     \
+    static void FN(tile_##rows)(const FN(tile) * t, int vectors)                                                       \
+    {                                                                                                                  \
+        if (vectors > 1)                                                                                               \
+            FN(tile_of)(t, rows, 2);                                                                                   \
+        else                                                                                                           \
+            FN(tile_of)(t, rows, 1);                                                                                   \
+    }
+ROWS(TILE)
+#undef TILE
+#define TILE(rows) FN(tile_##rows),
+static void (*const FN(tiles)[])(const FN(tile) * t, int vectors) = { ROWS(TILE) };
+#undef TILE
 
 /* From a column at (x, y) and this offset on to the next. An offset and no pointer: behind the last column it may be
  * anywhere. */
@@ -64,23 +111,33 @@ PLEAT_INLINE void FN(next_column)(const pleat_target *c, int64_t *at, int64_t *x
 
 /* The same where C's tile is cut off, or its columns are not adjacent: by way of a whole tile, with the biases and C's
  * old elements added on the way out, in the same order. (x, y) is the first column's place. */
-static void FN(tile_edge)(int64_t depth, const T *a, const T *b, T *to, const pleat_target *c, int64_t x, int64_t y,
-                          int64_t rows, int64_t columns, bool add, const T *row_bias, const T *col_bias)
+static void FN(tile_edge)(const FN(tile) * t, const pleat_target *c, int64_t x, int64_t y, int64_t rows,
+                          int64_t columns)
 {
     T whole[MR * NR];
-    FN(tile)(depth, a, b, whole, NR, false, NULL, NULL);
+    FN(tile) inner = *t;
+    inner.c = whole, inner.c_row = NR, inner.add = false;
+    inner.row_bias = inner.col_bias = NULL;
+    FN(tiles)[rows - 1](&inner, columns > VL ? 2 : 1);
     int64_t at = 0;
     for (int64_t j = 0; j < columns; j++) {
         for (int64_t i = 0; i < rows; i++) {
             T v = whole[i * NR + j];
-            if (row_bias)
-                v += row_bias[i];
-            if (col_bias)
-                v += col_bias[j];
-            to[at + i * c->row] = add ? v + to[at + i * c->row] : v;
+            if (t->row_bias)
+                v += t->row_bias[i];
+            if (t->col_bias)
+                v += t->col_bias[j];
+            t->c[at + i * c->row] = t->add ? v + t->c[at + i * c->row] : v;
         }
         FN(next_column)(c, &at, &x, &y);
     }
+}
+
+/* Where a panel is that needs no packing: step k of the panel from lane `first` on. */
+static const T *FN(panel)(const pleat_operand *o, int64_t width, int64_t first, int64_t k)
+{
+    return (const T *)o->base +
+           (o->state == PLEAT_PACKED ? first / width * o->lane + k * width : first * o->lane + k * o->step[2]);
 }
 
 static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end,
@@ -89,29 +146,45 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
     const pleat_target *c = &p->c;
     const int64_t limit = PLEAT_GEMM_DEPTH / (int64_t)sizeof(T), blocks = (k_end - k_begin + limit - 1) / limit;
     const int64_t most = blocks ? (k_end - k_begin + blocks - 1) / blocks : 0;
+    const bool a_lies = p->a.state == PLEAT_IN_PLACE;
+    /* rows that lie in memory are shared out evenly among tiles; a panel of A has MR of them */
+    const int64_t tiles = (i_end - i_begin + MR - 1) / MR, height = a_lies ? (i_end - i_begin + tiles - 1) / tiles : MR;
     T *a_panel = scratch, *b_panels = a_panel + (most + SLACK) / SLACK * SLACK * MR;
     /* once through even where K is empty: C is the bias then */
     int64_t k = k_begin;
     do {
         const int64_t depth = k_end - k < most ? k_end - k : most;
-        const bool first = k == k_begin, add = !first || p->accumulate;
-        const T *row_bias = first ? p->row_bias : NULL, *col_bias = first ? p->col_bias : NULL;
+        const bool first = k == k_begin;
         for (int64_t j = j_begin; j < j_end; j += NR)
-            p->b.pack(&p->b, j, j_end - j < NR ? j_end - j : NR, k, depth, NR, b_panels + (j - j_begin) * depth);
-        for (int64_t i = i_begin; i < i_end; i += MR) {
-            const int64_t rows = i_end - i < MR ? i_end - i : MR;
-            p->a.pack(&p->a, i, rows, k, depth, MR, a_panel);
+            if (p->b.state == PLEAT_UNPACKED || (p->b.state == PLEAT_IN_PLACE && j_end - j < NR))
+                p->b.pack(&p->b, j, j_end - j < NR ? j_end - j : NR, k, depth, NR, b_panels + (j - j_begin) * depth);
+        for (int64_t i = i_begin; i < i_end; i += height) {
+            const int64_t rows = i_end - i < height ? i_end - i : height;
+            FN(tile)
+            t = { .depth = depth,
+                  .a = a_panel,
+                  .a_lane = a_lies ? p->a.lane : 1,
+                  .a_step = a_lies ? p->a.step[2] : MR,
+                  .c_row = c->row,
+                  .add = !first || p->accumulate,
+                  .row_bias = first && p->row_bias ? (const T *)p->row_bias + i : NULL };
+            if (p->a.state == PLEAT_UNPACKED)
+                p->a.pack(&p->a, i, rows, k, depth, MR, a_panel);
+            else
+                t.a = FN(panel)(&p->a, MR, i, k);
             int64_t x = j_begin % c->width, y = j_begin / c->width % c->height, image = j_begin / c->width / c->height;
             for (int64_t j = j_begin; j < j_end; j += NR) {
-                const T *b_panel = b_panels + (j - j_begin) * depth;
                 const int64_t columns = j_end - j < NR ? j_end - j : NR;
-                const T *rb = row_bias ? row_bias + i : NULL, *cb = col_bias ? col_bias + j : NULL;
-                T *to = (T *)c->base + i * c->row + image * c->image + y * c->line + x * c->column;
-                const bool whole = rows == MR && columns == NR && c->column == 1 && x + NR <= c->width;
-                if (whole)
-                    FN(tile)(depth, a_panel, b_panel, to, c->row, add, rb, cb);
+                const bool b_lies = p->b.state == PLEAT_IN_PLACE && columns == NR;
+                t.b = b_lies || p->b.state == PLEAT_PACKED ? FN(panel)(&p->b, NR, j, k)
+                                                           : b_panels + (j - j_begin) * depth;
+                t.b_step = b_lies ? p->b.step[2] : NR;
+                t.col_bias = first && p->col_bias ? (const T *)p->col_bias + j : NULL;
+                t.c = (T *)c->base + i * c->row + image * c->image + y * c->line + x * c->column;
+                if ((columns == NR || columns == VL) && c->column == 1 && x + columns <= c->width)
+                    FN(tiles)[rows - 1](&t, (int)(columns / VL));
                 else
-                    FN(tile_edge)(depth, a_panel, b_panel, to, c, x, y, rows, columns, add, rb, cb);
+                    FN(tile_edge)(&t, c, x, y, rows, columns);
                 for (x += NR; x >= c->width; x -= c->width)
                     if (++y == c->height) {
                         y = 0;

@@ -1,8 +1,9 @@
 /* Cuts products into chunks and runs them in parallel.
  *
- * The chunks are tiles of C, times the grid of products. Where these are too few to share out and K is long, K is cut
- * into slices too: each slice's product goes into a place of its own, and they are added up in order. All cuts follow
- * from the sizes. What is too small or too thin to be worth packing is multiplied from where it lies. */
+ * The chunks are tiles of C, times the grid of products, and slices of K where these are too few to share out and
+ * cutting C would cost more: each slice's product goes into a place of its own, and they are added up in order. All
+ * cuts follow from the sizes. An operand that lies well is read where it lies; one that several chunks meet is packed
+ * once, ahead of them all. */
 #include "ops/gemm.h"
 
 #include "kernels/kernels.h"
@@ -10,15 +11,21 @@
 
 #include <pleat/parallel.h>
 
+#include <math.h>
+
 enum {
-    CHUNK_ROWS = 280,          /* of a chunk at most: B's panels are packed anew for every so many rows, */
-    CHUNK_COLUMN_BYTES = 2048, /* and stay within the L2 cache with so many bytes of columns */
     CHUNKS = 16,               /* as many at least are wanted, */
-    SLICES = 16,               /* by cutting K if need be, */
+    CHUNK_WORK = 1 << 19,      /* but none of less than so many multiplications */
+    CHUNK_B_BYTES = 512 << 10, /* of B at a time: they stay in the L2 cache */
+    SLICE = 512,               /* bytes of K at least, where it is cut */
     THIN = 4,                  /* rows or columns at most that are multiplied without packing */
+    DIRECT_WORK = 20 << 10,    /* so few multiplications in a whole product are done without packing */
+    PACK_AHEAD = 16 << 20,     /* bytes at most of an operand that is packed before all else */
+    /* what an element costs, in multiplications: to be packed, to be met again by another chunk, as a partial sum */
+    PACKING = 20,
+    MEETING = 4,
+    PARTIAL = 40
 };
-static const double CHUNK_WORK = 1 << 20;   /* but none of less than so many multiplications */
-static const double DIRECT_WORK = 20 << 10; /* so few in a whole product are done without packing */
 
 static int64_t size_of(pleat_dtype dtype)
 {
@@ -35,10 +42,10 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return a / b + (a % b != 0);
 }
 
-/* n cut into parts of at most `most`, evened out and rounded up to whole tiles: the size of a part. */
-static int64_t even(int64_t n, int64_t most, int64_t tile)
+/* The size of a part of n, of whole tiles. */
+static int64_t part(int64_t n, int64_t parts, int64_t tile)
 {
-    return ceil_div(ceil_div(n, ceil_div(n, most)), tile) * tile;
+    return ceil_div(ceil_div(n, parts), tile) * tile;
 }
 
 typedef struct {
@@ -47,9 +54,16 @@ typedef struct {
     const pleat_product *whole;   /* with slices: the product itself */
     int64_t rows, columns, slice; /* of a chunk */
     int64_t row_chunks, column_chunks, slices;
+    double work; /* multiplications of a chunk */
     char *scratch;
     size_t scratch_size; /* of one worker */
 } plan;
+
+typedef struct {
+    const pleat_operand *from;
+    int64_t lanes, width, steps, panel;
+    char *to;
+} packing;
 
 static const void *moved(const void *base, int64_t elements, int64_t size)
 {
@@ -105,6 +119,85 @@ static void add_slices(int64_t begin, int64_t end, void *ctx)
     }
 }
 
+/* Whether a processor's cache, whose sets repeat every so many bytes, takes up lines that are this far apart. */
+static bool spreads(int64_t stride, int64_t size)
+{
+    enum { PERIOD = 2048, LINE = 64, FAR = 1 << 20 };
+    if (stride <= -FAR || stride >= FAR)
+        return false;
+    const int64_t bytes = (stride < 0 ? -stride : stride) * size, rest = bytes % PERIOD;
+    return bytes > 0 && rest <= PERIOD - LINE && (rest >= LINE || bytes < PERIOD);
+}
+
+static bool lies_well(const pleat_operand *o, int64_t k, int64_t adjacent, int64_t stride, pleat_dtype dtype)
+{
+    return o->pack == pleat_kernels_get()->gemm->pack_matrix[dtype] && o->size[1] >= k && adjacent == 1 &&
+           spreads(stride, size_of(dtype));
+}
+
+static bool is_shared(const pleat_product_grid *grid, const int64_t *stride)
+{
+    for (int d = 0; d < grid->dims; d++)
+        if (stride[d] && grid->size[d] > 1)
+            return false;
+    return true;
+}
+
+/* Cuts rows, columns or K in two as long as chunks are too few and large, whichever costs least. */
+static void cut(plan *w, int64_t count, int64_t tile_m, int64_t tile_n, bool a_is_packed, bool b_is_packed)
+{
+    const pleat_product *p = w->product;
+    const int64_t size = size_of(p->dtype), a_tile = p->a.state == PLEAT_IN_PLACE ? 1 : tile_m;
+    const double m = (double)p->m, n = (double)p->n, k = (double)p->k;
+    int64_t r = 1, s = 1, c = 1 + p->n * min(p->k * size, PLEAT_GEMM_DEPTH) / CHUNK_B_BYTES;
+    for (;;) {
+        w->rows = part(p->m, r, a_tile);
+        w->columns = part(p->n, c, tile_n);
+        w->slice = ceil_div(p->k, s);
+        w->row_chunks = ceil_div(p->m, w->rows);
+        w->column_chunks = ceil_div(p->n, w->columns);
+        w->slices = p->k ? ceil_div(p->k, w->slice) : 1;
+        w->work = (double)min(w->rows, p->m) * (double)min(w->columns, p->n) * (double)w->slice;
+        if (count * w->row_chunks * w->column_chunks * w->slices >= CHUNKS || w->work < 2 * CHUNK_WORK)
+            return;
+        const double by_rows = w->rows < 2 * tile_m ? HUGE_VAL : (double)r * n * k * (b_is_packed ? PACKING : MEETING),
+                     by_columns =
+                         w->columns < 2 * tile_n ? HUGE_VAL : (double)c * m * k * (a_is_packed ? PACKING : MEETING),
+                     by_k = w->slice * size < 2 * SLICE ? HUGE_VAL : (double)(s * count) * m * n * PARTIAL;
+        if (by_rows < HUGE_VAL && by_rows <= by_columns && by_rows <= by_k)
+            r *= 2;
+        else if (by_columns < HUGE_VAL && by_columns <= by_k)
+            c *= 2;
+        else if (by_k < HUGE_VAL)
+            s *= 2;
+        else
+            return;
+    }
+}
+
+static void pack_ahead(int64_t begin, int64_t end, void *ctx)
+{
+    const packing *w = ctx;
+    for (int64_t i = begin; i < end; i++)
+        w->from->pack(w->from, i * w->width, min(w->width, w->lanes - i * w->width), 0, w->steps, w->width,
+                      w->to + i * w->panel);
+}
+
+/* Packs all of an operand that several chunks meet. What it returns is the caller's to free; NULL is no memory. */
+static char *packed_ahead(pleat_operand *o, int64_t lanes, int64_t width, int64_t steps, int64_t size)
+{
+    const int64_t panels = ceil_div(lanes, width), panel = width * steps * size + 64; /* packing may run over */
+    char *to = pleat_alloc((size_t)(panels * panel));
+    if (!to)
+        return NULL;
+    pleat_parallel_for(panels, 1 + 16384 / (width * steps), pack_ahead,
+                       &(packing){ o, lanes, width, steps, panel, to });
+    o->base = to;
+    o->lane = panel / size;
+    o->state = PLEAT_PACKED;
+    return to;
+}
+
 pleat_status pleat_products(const pleat_product *product, const pleat_product_grid *grid)
 {
     const struct pleat_gemm_kernels *kernels = pleat_kernels_get()->gemm;
@@ -124,56 +217,44 @@ pleat_status pleat_products(const pleat_product *product, const pleat_product_gr
     }
 
     const int64_t tile_m = kernels->tile_m[p.dtype], tile_n = kernels->tile_n[p.dtype];
-    plan w = { .product = &p, .grid = grid, .whole = product, .slices = 1, .slice = k };
-    w.rows = even(m, CHUNK_ROWS, tile_m);
-    w.columns = even(n, CHUNK_COLUMN_BYTES / size, tile_n);
-    for (;;) {
-        w.row_chunks = ceil_div(m, w.rows);
-        w.column_chunks = ceil_div(n, w.columns);
-        if (count * w.row_chunks * w.column_chunks >= CHUNKS ||
-            (double)min(w.rows, m) * (double)min(w.columns, n) * (double)k < 2 * CHUNK_WORK)
-            break;
-        if (w.columns > w.rows && w.columns > 4 * tile_n)
-            w.columns = even(w.columns, ceil_div(w.columns, 2), tile_n);
-        else if (w.rows > 4 * tile_m)
-            w.rows = even(w.rows, ceil_div(w.rows, 2), tile_m);
-        else
-            break;
-    }
-    const int64_t tiles = count * w.row_chunks * w.column_chunks;
-    if (tiles < CHUNKS) {
-        const double work = (double)m * (double)n * (double)k * (double)count;
-        int64_t slices = min(ceil_div(SLICES, tiles), k * size / PLEAT_GEMM_DEPTH);
-        if ((double)slices * CHUNK_WORK > work)
-            slices = (int64_t)(work / CHUNK_WORK);
-        if (slices > 1) {
-            w.slice = ceil_div(k, slices);
-            w.slices = ceil_div(k, w.slice);
-        }
-    }
+    if (lies_well(&p.a, k, p.a.step[2], p.a.lane, p.dtype))
+        p.a.state = PLEAT_IN_PLACE;
+    if (lies_well(&p.b, k, p.b.lane, p.b.step[2], p.dtype))
+        p.b.state = PLEAT_IN_PLACE;
+    bool a_ahead = p.a.state == PLEAT_UNPACKED && is_shared(grid, grid->a) && m * k * size <= PACK_AHEAD;
+    bool b_ahead = p.b.state == PLEAT_UNPACKED && is_shared(grid, grid->b) && n * k * size <= PACK_AHEAD;
+    plan w = { .product = &p, .grid = grid, .whole = product };
+    cut(&w, count, tile_m, tile_n, p.a.state == PLEAT_UNPACKED && !a_ahead, p.b.state == PLEAT_UNPACKED && !b_ahead);
+    a_ahead = a_ahead && k && count * w.column_chunks > 1;
+    b_ahead = b_ahead && k && count * w.row_chunks > 1;
+    const int64_t chunks = count * w.row_chunks * w.column_chunks * w.slices;
 
-    w.scratch_size = (size_t)((kernels->scratch(p.dtype, w.columns, k) + 63) / 64 * 64);
+    pleat_status status = PLEAT_ENOMEM;
+    char *a_packed = NULL, *b_packed = NULL, *partial = NULL;
+    w.scratch_size = (size_t)((kernels->scratch(p.dtype, w.columns, w.slice) + 63) / 64 * 64);
     w.scratch = pleat_alloc(w.scratch_size * (size_t)pleat_threads());
-    if (!w.scratch)
-        return PLEAT_ENOMEM;
+    if (!w.scratch || (a_ahead && !(a_packed = packed_ahead(&p.a, m, tile_m, k, size))) ||
+        (b_ahead && !(b_packed = packed_ahead(&p.b, n, tile_n, k, size))))
+        goto done;
     if (w.slices > 1) {
-        p.c = (pleat_target){
-            .base = pleat_alloc((size_t)(count * w.slices * m * n * size)), .width = n, .height = 1, .column = 1
-        };
-        if (!p.c.base) {
-            pleat_free(w.scratch);
-            return PLEAT_ENOMEM;
-        }
+        partial = pleat_alloc((size_t)(count * w.slices * m * n * size));
+        if (!partial)
+            goto done;
+        p.c = (pleat_target){ .base = partial, .width = n, .height = 1, .column = 1 };
         p.accumulate = false;
         p.row_bias = p.col_bias = NULL;
     }
-    pleat_parallel_for(tiles * w.slices, 1, run_chunks, &w);
-    if (w.slices > 1) {
+    const int64_t grain = w.work > 0 ? (int64_t)(CHUNK_WORK / w.work) : 1;
+    pleat_parallel_for(chunks, w.slices > 1 || grain < 1 ? 1 : grain, run_chunks, &w);
+    if (w.slices > 1)
         pleat_parallel_for(count * m, 1 + 16384 / n, add_slices, &w);
-        pleat_free(p.c.base);
-    }
+    status = PLEAT_OK;
+done:
+    pleat_free(partial);
+    pleat_free(b_packed);
+    pleat_free(a_packed);
     pleat_free(w.scratch);
-    return PLEAT_OK;
+    return status;
 }
 
 /* ---- Matrices ---- */
