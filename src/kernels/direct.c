@@ -44,12 +44,14 @@
 #define PLEAT_FLOAT 32
 #include "kernels/simd.h"
 /* simd.h's names first */
+#include "kernels/depthwise_body.h"
 #include "kernels/direct_body.h"
 #include "kernels/pixels_body.h"
 #undef PLEAT_FLOAT
 #define PLEAT_FLOAT 64
 #include "kernels/simd.h"
 /* simd.h's names first */
+#include "kernels/depthwise_body.h"
 #include "kernels/direct_body.h"
 #include "kernels/pixels_body.h"
 
@@ -62,7 +64,7 @@ static int64_t align(int64_t bytes)
 static int64_t copy_bytes(const pleat_direct_work *w)
 {
     const int64_t size = w->dtype == PLEAT_F64 ? 8 : 4;
-    return w->in_place ? 0 : align(w->channels * w->plane * size + 2 * PLEAT_VECTOR_BYTES);
+    return w->in_place ? 0 : align((w->channels * w->plane + w->shift) * size + 2 * PLEAT_VECTOR_BYTES);
 }
 
 static int64_t scratch(const pleat_direct_work *w)
@@ -76,41 +78,45 @@ static int64_t scratch(const pleat_direct_work *w)
 static void channels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
                      int64_t o_end, void *scratch_memory)
 {
+    void *copy = (char *)scratch_memory + w->shift * (w->dtype == PLEAT_F64 ? 8 : 4);
     void *sums = (char *)scratch_memory + copy_bytes(w);
     if (w->dtype == PLEAT_F64)
-        channels_f64(w, image, n, y, y_end, o, o_end, scratch_memory, sums);
+        channels_f64(w, image, n, y, y_end, o, o_end, copy, sums);
     else
-        channels_f32(w, image, n, y, y_end, o, o_end, scratch_memory, sums);
+        channels_f32(w, image, n, y, y_end, o, o_end, copy, sums);
 }
 
 static void pixels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
                    int64_t o_end, void *scratch_memory)
 {
+    void *copy = (char *)scratch_memory + w->shift * (w->dtype == PLEAT_F64 ? 8 : 4);
     void *sums = (char *)scratch_memory + copy_bytes(w);
     if (w->dtype == PLEAT_F64)
-        pixels_f64(w, image, n, y, y_end, o, o_end, scratch_memory, sums);
+        pixels_f64(w, image, n, y, y_end, o, o_end, copy, sums);
     else
-        pixels_f32(w, image, n, y, y_end, o, o_end, scratch_memory, sums);
+        pixels_f32(w, image, n, y, y_end, o, o_end, copy, sums);
 }
 
 static void weight_channels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end,
                             int64_t o, int64_t o_end, void *sums, void *scratch_memory)
 {
+    void *copy = (char *)scratch_memory + w->shift * (w->dtype == PLEAT_F64 ? 8 : 4);
     void *turned = (char *)scratch_memory + copy_bytes(w);
     if (w->dtype == PLEAT_F64)
-        weight_channels_f64(w, image, n, y, y_end, o, o_end, sums, scratch_memory, turned);
+        weight_channels_f64(w, image, n, y, y_end, o, o_end, sums, copy, turned);
     else
-        weight_channels_f32(w, image, n, y, y_end, o, o_end, sums, scratch_memory, turned);
+        weight_channels_f32(w, image, n, y, y_end, o, o_end, sums, copy, turned);
 }
 
 static void weight_pixels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
                           int64_t o_end, void *sums, void *scratch_memory)
 {
+    void *copy = (char *)scratch_memory + w->shift * (w->dtype == PLEAT_F64 ? 8 : 4);
     void *gradient = (char *)scratch_memory + copy_bytes(w);
     if (w->dtype == PLEAT_F64)
-        weight_pixels_f64(w, image, n, y, y_end, o, o_end, sums, scratch_memory, gradient);
+        weight_pixels_f64(w, image, n, y, y_end, o, o_end, sums, copy, gradient);
     else
-        weight_pixels_f32(w, image, n, y, y_end, o, o_end, sums, scratch_memory, gradient);
+        weight_pixels_f32(w, image, n, y, y_end, o, o_end, sums, copy, gradient);
 }
 
 static void add_slices(const pleat_direct_work *w, const void *sums, int64_t slices, int64_t slice, int64_t o,

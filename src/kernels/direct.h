@@ -50,6 +50,7 @@ typedef struct {
     bool in_place;    /* nothing leaves the image and the step is 1 in w: the image serves as the copy (channels) */
     int64_t rows, pitch, part,
         plane;           /* of the copy: rows of a band, a row's elements, those of one remainder; a channel's */
+    int64_t shift;       /* where it begins, so that the image's rows begin where cache lines do */
     const void *weights; /* packed by the operand of the weights, in panels of `width` output channels */
     int64_t width;
 } pleat_direct_work;

@@ -29,28 +29,68 @@ PLEAT_INLINE void FN(clear_over)(T *to, int64_t n)
     }
 }
 
-/* From front to back: each row may spoil what follows it, and that is written next. */
-static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y, int64_t y_end, T *to)
+/* Rows of neighbouring pixels, as many vectors each; at most a vector of zeros in front and behind. */
+PLEAT_INLINE void FN(copy_rows)(int vectors, int64_t rows, const T *from, int64_t size, T *to, int64_t pitch,
+                                pleat_span in)
+{
+    const bool reaches = in.end + VL >= pitch + in.begin; /* zeros behind a row are those in front of the next */
+    for (int64_t r = 0; r < rows; r++, from += size, to += pitch) {
+        if (r == 0 || !reaches)
+            FN(store)(to, (V){ 0 });
+        PLEAT_UNROLL(4)
+        for (int v = 0; v < vectors; v++)
+            FN(store)(to + in.begin + v * VL, FN(load)(from + v * VL));
+        FN(store)(to + in.end, (V){ 0 });
+    }
+}
+
+#define ROWS(vectors)                                                                                                  \
+    static void FN(copy_rows_##vectors)(int64_t rows, const T *from, int64_t size, T *to, int64_t pitch,               \
+                                        pleat_span in)                                                                 \
+    {                                                                                                                  \
+        FN(copy_rows)(vectors, rows, from, size, to, pitch, in);                                                       \
+    }
+/* clang-format off */
+ROWS(1) ROWS(2) ROWS(3) ROWS(4)
+/* clang-format on */
+#undef ROWS
+
+    /* From front to back: each row may spoil what follows it, and that is written next. */
+    static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y, int64_t y_end, T *to)
 {
     const pleat_patches *p = w->patches;
     const int64_t size = p->size.w, part = w->part, pitch = w->pitch, parts = w->step.w, step = p->step.w;
-    const T *end = image + (w->channels - 1) * p->channel + p->size.h * size;
-    const int64_t low = y * p->step.h + w->low.h;
+    const int64_t all = (w->channels - 1) * p->channel + p->size.h * size, low = y * p->step.h + w->low.h;
     const int64_t rows = (y_end - y - 1) * w->step.h + w->rows - (w->lines - 1) * w->step.h;
     const pleat_span inside = pleat_inside(rows, w->every.h, low, p->size.h);
     pleat_span in[PLEAT_DIRECT_PHASES];
     for (int64_t i = 0; i < parts; i++)
         in[i] = pleat_inside(part, step, w->low.w + i * w->every.w, size);
+    const int64_t vectors = (in[0].end - in[0].begin + VL - 1) / VL;
+    const bool plain = step == 1 && vectors >= 1 && vectors <= 4 && in[0].begin <= VL && part - in[0].end <= VL;
     for (int64_t c = 0; c < w->channels; c++) {
         T *row = to + c * w->plane;
-        const T *from = image + c * p->channel + (low + inside.begin * w->every.h) * size + w->low.w;
         FN(clear_over)(row, inside.begin * pitch);
         row += inside.begin * pitch;
-        for (int64_t r = inside.begin; r < inside.end; r++, from += w->every.h * size)
+        int64_t r = inside.begin;
+        if (plain && r < inside.end) {
+            const int64_t first = c * p->channel + (low + r * w->every.h) * size + w->low.w + in[0].begin;
+            const int64_t many = pleat_inside(inside.end - r, w->every.h * size, first, all - vectors * VL + 1).end;
+            (vectors == 1   ? FN(copy_rows_1)
+             : vectors == 2 ? FN(copy_rows_2)
+             : vectors == 3 ? FN(copy_rows_3)
+                            : FN(copy_rows_4))(many, image + first, w->every.h * size, row, pitch, in[0]);
+            row += many * pitch;
+            r += many;
+        }
+        for (; r < inside.end; r++)
             for (int64_t i = 0; i < parts; i++, row += part) {
                 FN(clear_over)(row, in[i].begin);
-                FN(copy_over)
-                (row + in[i].begin, from + i * w->every.w + in[i].begin * step, step, in[i].end - in[i].begin, end);
+                const int64_t first =
+                    c * p->channel + (low + r * w->every.h) * size + w->low.w + i * w->every.w + in[i].begin * step;
+                if (in[i].begin < in[i].end)
+                    FN(copy_over)
+                (row + in[i].begin, image + first, step, in[i].end - in[i].begin, image + all);
                 FN(clear_over)(row + in[i].end, part - in[i].end);
             }
         FN(clear_over)(row, (rows - inside.end) * pitch);

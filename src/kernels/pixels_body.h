@@ -1,4 +1,4 @@
-/* direct.c's kernels over pixels, for one float type; after direct_body.h. */
+/* direct.c's kernels over pixels, for one float type; after depthwise_body.h. */
 
 /* The sums of `rows` output channels in `slots` vectors of pixels, whose places in the copy are given, from `start` on;
  * of the first `lanes` they go to the places in `to`, channels `apart`. */
@@ -107,11 +107,12 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
     const int64_t widest = w->phase->windows.w, most = y_end - y, vectors = (widest + VL - 1) / VL;
     FN(places) at = { vectors, vectors * most, (vectors - 1) * VL, pitch, vectors * VL };
     const int64_t flat = ((most - 1) * pitch + widest + VL - 1) / VL;
-    const bool straight = phases == 1 && widest >= VL && (w->step.h > 1 || 8 * at.slots <= 9 * flat);
+    const bool three = FN(is_three)(w);
+    const bool straight = phases == 1 && widest >= VL && (three || w->step.h > 1 || 8 * at.slots <= 9 * flat);
     if (straight) {
         at.last = widest - VL;
         at.out_line = line;
-    } else if (w->step.h == 1)
+    } else if (w->step.h == 1 && !three)
         at = (FN(places)){ flat, flat, (flat - 1) * VL, 0, pitch };
     const int64_t area = at.slots * VL;
     int64_t whole = 0; /* lines of the result */
@@ -126,9 +127,12 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
         T *to = (T *)w->c.base + o * w->c.row + n * w->c.image + y * w->phases.h * line;
         for (int64_t i = 0; i < phases; i++) {
             const pleat_direct_phase *f = w->phase + i;
-            FN(pixels_phase)
-            (w, f, &at, copy, (const T *)w->weights + f->weights + o * f->k, start, lanes,
-             straight ? to : sums + i * w->width * area, straight ? w->c.row : area);
+            const T *weights = (const T *)w->weights + f->weights + o * f->k;
+            T *out = straight ? to : sums + i * w->width * area;
+            if (three)
+                FN(three)(w->patches, weights, start[0], copy, pitch, most, vectors, at.last, out, at.out_line);
+            else
+                FN(pixels_phase)(w, f, &at, copy, weights, start, lanes, out, straight ? w->c.row : area);
         }
         for (int64_t l = 0; l < lanes && !straight; l++) {
             T *row = to + l * w->c.row;
@@ -191,28 +195,6 @@ PLEAT_INLINE void FN(dots)(int rows, int taps, const T *const *places, int64_t l
     }
 }
 
-/* Adds the totals of `count` vectors to as many sums: VL of them at a time are turned, and added up side by side. */
-static void FN(add_totals)(const T *vectors, int64_t count, T *sums)
-{
-    for (int64_t i = 0; i < count; i += VL) {
-        V block[VL];
-        T totals[VL];
-        PLEAT_UNROLL(16)
-        for (int n = 0; n < VL; n++)
-            block[n] = FN(load)(vectors + (i + n) * VL);
-        FN(transpose)(block);
-        PLEAT_UNROLL(4)
-        for (int half = VL / 2; half > 0; half /= 2) {
-            PLEAT_UNROLL(8)
-            for (int n = 0; n < half; n++)
-                block[n] += block[n + half];
-        }
-        FN(store)(totals, block[0]);
-        for (int64_t n = 0; n < VL && i + n < count; n++)
-            sums[i + n] += totals[n];
-    }
-}
-
 /* A line of the gradient, in whole vectors for dots. */
 static void FN(put_line)(const T *from, int64_t line, T *to)
 {
@@ -242,6 +224,12 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
         memset(copy + w->channels * w->plane, 0, VL * sizeof(T));
     for (; o < o_end; o += width) {
         const int64_t lanes = o_end - o < width ? o_end - o : width;
+        if (line >= VL && FN(is_three)(w)) {
+            FN(three_weight)
+            (w->patches, (const T *)w->c.base + o * w->c.row + n * w->c.image + y * line, line, lines, copy, step,
+             sums + o * all);
+            continue;
+        }
         for (int64_t l = 0; l < lanes; l++)
             for (int64_t v = 0; v < lines; v++)
                 FN(put_line)

@@ -93,6 +93,12 @@ static void lay_out(plan *p, int64_t lines)
         w->plane = w->patches->channel;
     } else {
         w->part = ceil_div((w->patches->windows.w - 1) * w->step.w + p->reach.w / w->every.w + 1, w->step.w);
+        const int64_t vector = pleat_kernels_get()->direct->vector[w->dtype], width = w->patches->windows.w;
+        if (!p->over_channels && w->step.w == 1 && width >= vector &&
+            8 * ceil_div(width, vector) * vector <= 9 * width) {
+            w->part = ceil_div(w->part, vector) * vector; /* lines of whole vectors: these then lie well */
+            w->shift = w->low.w < 0 ? (vector + w->low.w % vector) % vector : 0;
+        }
         w->pitch = w->part * w->step.w;
         w->plane = w->rows * w->pitch;
     }

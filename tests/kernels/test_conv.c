@@ -155,6 +155,31 @@ START_TEST(usual_shapes)
 }
 END_TEST
 
+/* Every channel by itself, one filter or several each: 3 x 3 with a stride of 1 half of the time. */
+START_TEST(depthwise)
+{
+    const pleat_hw one = { 1, 1 }, three = { 3, 3 };
+    for (int turn = 0; turn < 200; turn++) {
+        const bool usual = turn % 2;
+        const int64_t c = 1 + random_below(5), times = turn % 3 ? 1 : 1 + random_below(3);
+        const pleat_hw image = { 1 + random_below(12), 1 + random_below(turn % 5 ? 40 : 70) };
+        check_both(shape_of(1 + random_below(3), c, c * times, c, image, usual ? three : pair(1, 6),
+                            usual ? one : pair(1, 3), pair(0, 4), turn % 4 < 3 ? one : pair(1, 3)));
+    }
+}
+END_TEST
+
+/* By data with a stride, whose phases' results are woven together; as many channels as fill vectors. */
+START_TEST(strides)
+{
+    for (int turn = 0; turn < 60; turn++) {
+        const pleat_hw image = { 1 + random_below(9), 1 + random_below(40) };
+        check_both(shape_of(1 + random_below(2), 1 + random_below(40), 1 + random_below(8), 1, image, pair(1, 5),
+                            pair(1, 5), pair(0, 4), pair(1, 3)));
+    }
+}
+END_TEST
+
 /* More than one block of K, and sums over images in slices. */
 START_TEST(long_sums)
 {
@@ -282,6 +307,8 @@ int main(void)
     tcase_add_test(tests, images_of_any_size);
     tcase_add_test(tests, nothing_to_sum);
     tcase_add_test(tests, far_padding);
+    tcase_add_test(tests, depthwise);
+    tcase_add_test(tests, strides);
     tcase_add_test(tests, same_bits_on_any_number_of_threads);
     tcase_add_test(tests, no_memory);
     suite_add_tcase(suite, tests);
