@@ -4,7 +4,6 @@
 
 typedef INTO F(into) __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
 typedef int64_t F(mask) __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
-typedef FROM F(from) __attribute__((vector_size(PLEAT_VECTOR_BYTES / sizeof(INTO) * sizeof(FROM))));
 typedef F(into) (*F(fold_fn))(F(into) a, F(into) b);
 
 INLINE F(into) F(fill)(INTO v)
@@ -12,11 +11,13 @@ INLINE F(into) F(fill)(INTO v)
     return v - (F(into)){ 0 };
 }
 
+/* A loop that compilers make one instruction of, where GCC would convert a vector by halves. */
 INLINE F(into) F(widen)(const FROM *x)
 {
-    F(from) v;
-    memcpy(&v, x, sizeof v);
-    return __builtin_convertvector(v, F(into));
+    F(into) v = { 0 };
+    for (int64_t l = 0; l < LANES; l++)
+        v[l] = (INTO)x[l];
+    return v;
 }
 
 /* n elements, a stride apart, into four vectors of results. */
