@@ -8,8 +8,9 @@
 #define LANES ((int64_t)(PLEAT_VECTOR_BYTES / 8)) /* of the vectors that results are folded in */
 
 enum {
-    ROWS = 8, /* that a pass across the outputs takes at once: as many streams as the machine prefetches */
-    FEW = 32  /* elements that are folded one by one: vectors would cost more at their ends than they save */
+    ROWS = 8,    /* that a pass across the outputs takes at once: as many streams as the machine prefetches */
+    FEW = 32,    /* elements that are folded one by one: vectors would cost more at their ends than they save */
+    AHEAD = 4096 /* bytes that are fetched ahead: what the processor does by itself ends at a page */
 };
 
 /* Where an element lies: its index in a row-major count, and its offset. */

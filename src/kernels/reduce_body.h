@@ -25,9 +25,11 @@ INLINE void F(down)(const FROM *x, int64_t stride, int64_t n, INTO nothing, F(fo
 {
     int64_t i = 0;
     if (stride == 1) {
-        for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (; i + 4 * LANES <= n; i += 4 * LANES) {
+            __builtin_prefetch((const void *)((uintptr_t)(x + i) + AHEAD));
             for (int k = 0; k < 4; k++)
                 a[k] = fold(a[k], F(widen)(x + i + k * LANES));
+        }
         for (; i + LANES <= n; i += LANES)
             a[0] = fold(a[0], F(widen)(x + i));
     }

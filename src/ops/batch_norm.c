@@ -69,37 +69,6 @@ static pleat_norm_work work_of(const pleat_call *call)
     return work;
 }
 
-typedef struct {
-    const pleat_norm_work *work;
-    void (*kernel)(const pleat_norm_work *work, int64_t begin, int64_t end);
-} norm_job;
-
-static void range(int64_t begin, int64_t end, void *ctx)
-{
-    const norm_job *job = ctx;
-    job->kernel(job->work, begin, end);
-}
-
-/* Each of n pieces has some `size` elements. */
-static void each(int64_t n, int64_t size, const pleat_norm_work *work,
-                 void (*kernel)(const pleat_norm_work *work, int64_t begin, int64_t end))
-{
-    norm_job job = { work, kernel };
-    pleat_parallel_for(n, 16384 / (size + 1), range, &job);
-}
-
-/* Runs a kernel over the blocks of all channels; the partial results are the caller's to free. */
-static pleat_status partials(pleat_norm_work *work,
-                             void (*kernel)(const pleat_norm_work *work, int64_t begin, int64_t end))
-{
-    const int64_t blocks = pleat_norm_blocks(work->n, work->s);
-    work->partial = pleat_alloc((size_t)(2 * work->c * blocks) * sizeof *work->partial);
-    if (!work->partial)
-        return PLEAT_ENOMEM;
-    each(work->c * blocks, PLEAT_NORM_BLOCK, work, kernel);
-    return PLEAT_OK;
-}
-
 /* Element i of a floating tensor; `otherwise` where there is none. */
 static double element(const pleat_tensor *t, int64_t i, double otherwise)
 {
@@ -143,31 +112,99 @@ static double split(const coefficients *k, pleat_dtype dtype, int64_t c, double 
     return dtype == PLEAT_F32 ? a * ((double)(float)mean - mean) : 0;
 }
 
-/* y = scale (x - center) + shift. */
-static void line(const pleat_call *call, const pleat_norm_work *work, const coefficients *k, void *shift,
-                 const pleat_tensor *mean, const pleat_tensor *var)
+typedef void (*kernel_fn)(const pleat_norm_work *work, int64_t begin, int64_t end);
+
+/* What both directions do: a kernel over the blocks of a channel, numbers of the channel from its results, a kernel
+ * over its planes. Either kernel may be missing. */
+typedef struct norm_job norm_job;
+struct norm_job {
+    pleat_norm_work *work;
+    kernel_fn first, last;
+    void (*between)(const norm_job *job, int64_t channel);
+    const pleat_call *call;
+    const coefficients *k;
+    const pleat_tensor *mean, *var;
+    double *batch_mean, *batch_var; /* forward in training: where the statistics go, which mean and var then show */
+    double *sums;                   /* backward: of g, and of g (x - mean), of each channel */
+    void *dweight, *dbias, *dmean, *dvar; /* backward: NULL where not wanted */
+    bool batch;                           /* backward: mean and variance are of x itself */
+};
+
+static void over_blocks(int64_t begin, int64_t end, void *ctx)
 {
-    const pleat_batch_norm_params *params = call->params;
-    for (int64_t c = 0; c < work->c; c++) {
-        const double scale = element(call->in[WEIGHT], c, 1) * (1 / sqrt(element(var, c, 0) + params->eps));
-        const double rest = split(k, work->dtype, c, element(mean, c, 0), scale);
-        set(k->scale, work->dtype, c, scale);
-        set(shift, work->dtype, c, element(call->in[BIAS], c, 0) + rest);
+    const norm_job *job = ctx;
+    job->first(job->work, begin, end);
+}
+
+static void over_channels(int64_t begin, int64_t end, void *ctx)
+{
+    const norm_job *job = ctx;
+    for (int64_t c = begin; c < end; c++)
+        job->between(job, c);
+}
+
+static void over_planes(int64_t begin, int64_t end, void *ctx)
+{
+    const norm_job *job = ctx;
+    job->last(job->work, begin, end);
+}
+
+static void channel_by_channel(int64_t begin, int64_t end, void *ctx)
+{
+    const norm_job *job = ctx;
+    const pleat_norm_work *work = job->work;
+    const int64_t blocks = pleat_norm_blocks(work->n, work->s);
+    for (int64_t c = begin; c < end; c++) {
+        job->first(work, c * blocks, (c + 1) * blocks);
+        job->between(job, c);
+        for (int64_t n = 0; n < work->n; n++)
+            job->last(work, n * work->c + c, n * work->c + c + 1);
     }
 }
 
-/* y from x, mean and variance. */
-static pleat_status normalise(pleat_call *call, pleat_norm_work *work, const pleat_tensor *mean,
-                              const pleat_tensor *var)
+/* Stage after stage for all channels, or all stages for one channel after the other: where there are enough of them, of
+ * planes that are worth a call, and each stays in a core's cache meanwhile, which spares memory a reading. */
+static pleat_status run(norm_job *job)
 {
-    coefficients k;
-    if (coefficients_make(work, &k) != PLEAT_OK)
-        return PLEAT_ENOMEM;
-    line(call, work, &k, k.shift, mean, var);
-    work->y = pleat_data_mut(call->out[0]);
-    each(work->n * work->c, work->s, work, pleat_kernels_get()->norm->apply);
-    pleat_free(k.center);
+    enum { GRAIN = 16384, ENOUGH = 8, PLANE = 128, CACHE = 1 << 20 };
+    pleat_norm_work *work = job->work;
+    const int64_t blocks = job->first ? work->c * pleat_norm_blocks(work->n, work->s) : 0, size = work->n * work->s;
+    const int64_t arrays = work->g ? 3 : 2;
+    if (blocks > 0) {
+        work->partial = pleat_alloc((size_t)(2 * blocks) * sizeof *work->partial);
+        if (!work->partial)
+            return PLEAT_ENOMEM;
+    }
+    if (blocks > 0 && job->last && work->c >= ENOUGH && work->s >= PLANE &&
+        size <= CACHE / arrays / (int64_t)pleat_dtype_size(work->dtype)) {
+        pleat_parallel_for(work->c, GRAIN / size, channel_by_channel, job);
+    } else {
+        pleat_parallel_for(blocks, GRAIN / PLEAT_NORM_BLOCK, over_blocks, job);
+        if (job->between)
+            pleat_parallel_for(work->c, 1024, over_channels, job);
+        if (job->last)
+            pleat_parallel_for(work->n * work->c, GRAIN / (work->s + 1), over_planes, job);
+    }
+    pleat_free(work->partial);
+    work->partial = NULL;
     return PLEAT_OK;
+}
+
+/* y = scale (x - center) + shift of a channel. */
+static void line(const norm_job *job, void *shift, int64_t c)
+{
+    const pleat_call *call = job->call;
+    const pleat_batch_norm_params *params = call->params;
+    const pleat_dtype dtype = job->work->dtype;
+    const double scale = element(call->in[WEIGHT], c, 1) * (1 / sqrt(element(job->var, c, 0) + params->eps));
+    const double rest = split(job->k, dtype, c, element(job->mean, c, 0), scale);
+    set(job->k->scale, dtype, c, scale);
+    set(shift, dtype, c, element(call->in[BIAS], c, 0) + rest);
+}
+
+static void line_of_result(const norm_job *job, int64_t c)
+{
+    line(job, job->k->shift, c);
 }
 
 /* Gives input i a gradient of one number a channel, to be filled; NULL where it is not wanted, or fails. */
@@ -179,19 +216,6 @@ static void *per_channel_gradient(pleat_call *call, int i)
     return call->grad_in[i] ? pleat_data_mut(call->grad_in[i]) : NULL;
 }
 
-/* sums[2 c] = sum of g, sums[2 c + 1] = sum of g (x - mean). */
-static pleat_status products(pleat_norm_work *work, double *sums)
-{
-    const pleat_status status = partials(work, pleat_kernels_get()->norm->products);
-    const int64_t blocks = pleat_norm_blocks(work->n, work->s);
-    for (int64_t i = 0; status == PLEAT_OK && i < work->c * blocks; i++) {
-        sums[i / blocks * 2] += work->partial[2 * i];
-        sums[i / blocks * 2 + 1] += work->partial[2 * i + 1];
-    }
-    pleat_free(work->partial);
-    return status;
-}
-
 /* Every dimension but the channel's. */
 static pleat_dims others(int ndim)
 {
@@ -201,44 +225,36 @@ static pleat_dims others(int ndim)
     return dims;
 }
 
-static pleat_status finish(pleat_call *call, pleat_norm_work *work, const coefficients *k, const double *sums,
-                           const pleat_tensor *mean, const pleat_tensor *var, bool batch)
+/* A channel's gradients but for x's, of which the coefficients. */
+static void finish(const norm_job *job, int64_t c)
 {
-    const pleat_batch_norm_params *params = call->params;
-    const double count = (double)per_channel(&call->in_spec[X].shape);
-    const pleat_tensor *weight = call->in[WEIGHT];
-    void *dweight = per_channel_gradient(call, WEIGHT), *dbias = per_channel_gradient(call, BIAS);
-    void *dmean = per_channel_gradient(call, MEAN), *dvar = per_channel_gradient(call, VAR);
-    const bool wants_x = pleat_wants(call, X);
-    if (wants_x && !(call->grad_in[X] = pleat_empty(call->in_spec[X].shape, work->dtype)))
-        return PLEAT_ENOMEM;
-    for (int64_t c = 0; c < work->c; c++) {
-        const double sum = sums[2 * c], product = sums[2 * c + 1];
-        const double r = 1 / sqrt(element(var, c, 0) + params->eps), scale = element(weight, c, 1) * r;
-        if (dweight)
-            set(dweight, work->dtype, c, product * r);
-        if (dbias)
-            set(dbias, work->dtype, c, sum);
-        if (dmean)
-            set(dmean, work->dtype, c, -scale * sum);
-        if (dvar)
-            set(dvar, work->dtype, c, -0.5 * scale * r * r * product);
-        if (!wants_x)
-            continue;
-        const double slope = batch ? -scale * r * r * product / count : 0;
-        const double rest = split(k, work->dtype, c, batch ? element(mean, c, 0) : 0, slope);
-        set(k->scale, work->dtype, c, scale);
-        set(k->slope, work->dtype, c, slope);
-        set(k->shift, work->dtype, c, batch ? rest - scale * sum / count : 0);
+    const pleat_norm_work *work = job->work;
+    const pleat_batch_norm_params *params = job->call->params;
+    const int64_t blocks = pleat_norm_blocks(work->n, work->s);
+    const double *partial = job->first ? work->partial + 2 * c * blocks : NULL;
+    double sum = job->sums[2 * c], product = job->sums[2 * c + 1];
+    for (int64_t b = 0; partial && b < blocks; b++) {
+        sum += partial[2 * b];
+        product += partial[2 * b + 1];
     }
-    if (wants_x) {
-        work->y = pleat_data_mut(call->grad_in[X]);
-        if (!batch)
-            work->x = work->g;
-        each(work->n * work->c, work->s, work,
-             batch ? pleat_kernels_get()->norm->gradient : pleat_kernels_get()->norm->apply);
-    }
-    return pleat_pending();
+    const pleat_dtype dtype = work->dtype;
+    const double r = 1 / sqrt(element(job->var, c, 0) + params->eps), count = (double)(work->n * work->s);
+    const double scale = element(job->call->in[WEIGHT], c, 1) * r;
+    if (job->dweight)
+        set(job->dweight, dtype, c, product * r);
+    if (job->dbias)
+        set(job->dbias, dtype, c, sum);
+    if (job->dmean)
+        set(job->dmean, dtype, c, -scale * sum);
+    if (job->dvar)
+        set(job->dvar, dtype, c, -0.5 * scale * r * r * product);
+    if (!work->y)
+        return;
+    const double slope = job->batch ? -scale * r * r * product / count : 0;
+    const double rest = split(job->k, dtype, c, job->batch ? element(job->mean, c, 0) : 0, slope);
+    set(job->k->scale, dtype, c, scale);
+    set(job->k->slope, dtype, c, slope);
+    set(job->k->shift, dtype, c, job->batch ? rest - scale * sum / count : 0);
 }
 
 /* Both backward kernels; batch: mean and variance are of x itself. What is kept is what the wanted gradients read: x
@@ -252,24 +268,47 @@ static pleat_status fused(pleat_call *call, const pleat_tensor *mean, const plea
         pleat_free(sums);
         return PLEAT_ENOMEM;
     }
-    pleat_status status = PLEAT_OK;
+    norm_job job = { .work = &work,
+                     .between = finish,
+                     .call = call,
+                     .k = &k,
+                     .mean = mean,
+                     .var = var,
+                     .sums = sums,
+                     .dweight = per_channel_gradient(call, WEIGHT),
+                     .dbias = per_channel_gradient(call, BIAS),
+                     .dmean = per_channel_gradient(call, MEAN),
+                     .dvar = per_channel_gradient(call, VAR),
+                     .batch = batch };
     work.g = pleat_data(call->grad_out[0]);
     if (work.relu)
-        line(call, &work, &k, k.gate, mean, var);
+        for (int64_t c = 0; c < work.c; c++)
+            line(&job, k.gate, c);
     if (work.relu || (batch ? pleat_wants(call, X) : pleat_wants(call, VAR)) || pleat_wants(call, WEIGHT)) {
         for (int64_t c = 0; c < work.c; c++)
             means[c] = element(mean, c, 0);
         work.x = pleat_data(call->in[X]);
         work.mean = means;
-        status = pleat_numel(call->in[X]) > 0 ? products(&work, sums) : PLEAT_OK;
+        if (pleat_numel(call->in[X]) > 0)
+            job.first = pleat_kernels_get()->norm->products;
     } else if (pleat_wants(call, BIAS) || pleat_wants(call, MEAN)) {
         const pleat_tensor *sum = pleat_sum_dims(call->grad_out[0], others(call->in_spec[X].shape.ndim), false);
         for (int64_t c = 0; sum && c < work.c; c++)
             sums[2 * c] = element(sum, c, 0);
-        status = pleat_pending();
+    }
+    if (pleat_wants(call, X))
+        call->grad_in[X] = pleat_empty(call->in_spec[X].shape, work.dtype);
+    pleat_status status = pleat_pending();
+    if (status == PLEAT_OK && pleat_wants(call, X)) {
+        work.y = pleat_data_mut(call->grad_in[X]);
+        job.last = batch ? pleat_kernels_get()->norm->gradient : NULL;
     }
     if (status == PLEAT_OK)
-        status = finish(call, &work, &k, sums, mean, var, batch);
+        status = run(&job);
+    if (status == PLEAT_OK && work.y && !batch) {
+        work.x = work.g;
+        status = run(&(norm_job){ .work = &work, .last = pleat_kernels_get()->norm->apply });
+    }
     pleat_free(k.center);
     pleat_free(sums);
     return status;
@@ -314,34 +353,43 @@ static pleat_status infer(const pleat_call *call, pleat_spec *out)
     return PLEAT_OK;
 }
 
-typedef struct {
-    const pleat_norm_work *work;
-    double *mean, *var;
-} merge_job;
-
-static void merge(int64_t begin, int64_t end, void *ctx)
+static void merge(const norm_job *job, int64_t c)
 {
-    const merge_job *job = ctx;
-    pleat_kernels_get()->norm->merge(job->work, begin, end, job->mean, job->var);
+    pleat_kernels_get()->norm->merge(job->work, c, c + 1, job->batch_mean, job->batch_var);
+    line_of_result(job, c);
+}
+
+/* The statistics, where first says how, and y. */
+static pleat_status normalise(norm_job *job, pleat_call *call)
+{
+    coefficients k;
+    if (coefficients_make(job->work, &k) != PLEAT_OK)
+        return PLEAT_ENOMEM;
+    job->call = call;
+    job->k = &k;
+    job->last = pleat_kernels_get()->norm->apply;
+    job->work->x = pleat_data(call->in[X]);
+    job->work->y = pleat_data_mut(call->out[0]);
+    const pleat_status status = run(job);
+    pleat_free(k.center);
+    return status;
 }
 
 static pleat_status forward(pleat_call *call)
 {
     pleat_norm_work work = work_of(call);
-    double *mean = pleat_data_mut(call->out[1]), *var = pleat_data_mut(call->out[2]);
-    if (pleat_numel(call->in[X]) == 0) {
-        for (int64_t c = 0; c < work.c; c++)
-            mean[c] = var[c] = 0;
-        return PLEAT_OK;
-    }
-    work.x = pleat_data(call->in[X]);
-    pleat_status status = partials(&work, pleat_kernels_get()->norm->moments);
-    if (status == PLEAT_OK) {
-        pleat_parallel_for(work.c, 1024, merge, &(merge_job){ &work, mean, var });
-        status = normalise(call, &work, call->out[1], call->out[2]);
-    }
-    pleat_free(work.partial);
-    return status;
+    norm_job job = { .work = &work,
+                     .first = pleat_kernels_get()->norm->moments,
+                     .between = merge,
+                     .mean = call->out[1],
+                     .var = call->out[2],
+                     .batch_mean = pleat_data_mut(call->out[1]),
+                     .batch_var = pleat_data_mut(call->out[2]) };
+    if (pleat_numel(call->in[X]) > 0)
+        return normalise(&job, call);
+    for (int64_t c = 0; c < work.c; c++)
+        job.batch_mean[c] = job.batch_var[c] = 0;
+    return PLEAT_OK;
 }
 
 static pleat_status backward(pleat_call *call)
@@ -392,10 +440,8 @@ const pleat_op pleat_op_batch_norm_relu = {
 static pleat_status eval_forward(pleat_call *call)
 {
     pleat_norm_work work = work_of(call);
-    if (pleat_numel(call->in[X]) == 0)
-        return PLEAT_OK;
-    work.x = pleat_data(call->in[X]);
-    return normalise(call, &work, call->in[MEAN], call->in[VAR]);
+    norm_job job = { .work = &work, .between = line_of_result, .mean = call->in[MEAN], .var = call->in[VAR] };
+    return pleat_numel(call->in[X]) > 0 ? normalise(&job, call) : PLEAT_OK;
 }
 
 static pleat_status eval_backward(pleat_call *call)
