@@ -230,7 +230,7 @@ static void finish(const norm_job *job, int64_t c)
 {
     const pleat_norm_work *work = job->work;
     const pleat_batch_norm_params *params = job->call->params;
-    const int64_t blocks = pleat_norm_blocks(work->n, work->s);
+    const int64_t blocks = job->first ? pleat_norm_blocks(work->n, work->s) : 0; /* of no pixel there are none */
     const double *partial = job->first ? work->partial + 2 * c * blocks : NULL;
     double sum = job->sums[2 * c], product = job->sums[2 * c + 1];
     for (int64_t b = 0; partial && b < blocks; b++) {

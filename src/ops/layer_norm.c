@@ -104,7 +104,7 @@ static pleat_tensor *instance(pleat_tensor *x, pleat_tensor *weight, pleat_tenso
         return NULL;
     const int64_t channels = pleat_size(x, 1), rows = pleat_size(x, 0) * channels;
     const double count = rows > 0 ? (double)(pleat_numel(x) / rows) : 0;
-    if (rows > 0 && count < 2)
+    if (count == 1)
         pleat_fail(PLEAT_ESHAPE, "input %s needs more than one value per image and channel",
                    pleat_shape_text(pleat_shape_of(x)).text);
     else if (pleat_check_statistics(x, running_mean, running_var, o) == PLEAT_OK &&
@@ -112,7 +112,7 @@ static pleat_tensor *instance(pleat_tensor *x, pleat_tensor *weight, pleat_tenso
              check_shape(bias, "bias", PLEAT_SHAPE(channels)) == PLEAT_OK) {
         pleat_tensor *mean = NULL, *var = NULL, *y = normalise_rows(x, rows, o->eps, &mean, &var);
         y = affine(y, over_channels(weight, pleat_ndim(x)), over_channels(bias, pleat_ndim(x)));
-        if (y && rows > 0) {
+        if (y && count > 0) {
             pleat_move_running(running_mean, mean, pleat_momentum(o), 1);
             pleat_move_running(running_var, var, pleat_momentum(o), count / (count - 1));
         }

@@ -62,8 +62,8 @@ pleat_tensor *pleat_prod(pleat_tensor *x, pleat_dims dims, bool keepdim)
     int64_t count;
     if (!enter("prod", x, &e) || reduced(x, dims, keepdim, &shape, &count) != PLEAT_OK)
         return leave(e, NULL);
-    if (count == 0)
-        return leave(e, pleat_ones(shape, pleat_dtype_of(x)));
+    if (count == 0) /* of nothing the sum is 0, with a history */
+        return leave(e, pleat_add(pleat_ones(shape, pleat_dtype_of(x)), pleat_sum_dims(x, dims, keepdim)));
     /* the reduced dimensions first, as one */
     const pleat_shape s = pleat_shape_of(x);
     unsigned mask;
@@ -133,9 +133,10 @@ static pleat_tensor *norm(pleat_tensor *x, double p, pleat_dims dims, bool keepd
     }
     if (p == 2)
         return root(pleat_sum_dims(pleat_square(x), dims, keepdim), 0.5);
-    if (p == 0) {
-        pleat_tensor *zero = pleat_zeros(PLEAT_SHAPE(), pleat_dtype_of(x));
-        return pleat_sum_dims(pleat_cast(pleat_ne(x, zero), pleat_dtype_of(x)), dims, keepdim);
+    if (p == 0) { /* with x in it, so that there is a gradient, of 0 */
+        pleat_tensor *zero = pleat_zeros(PLEAT_SHAPE(), pleat_dtype_of(x)),
+                     *one = pleat_ones(PLEAT_SHAPE(), pleat_dtype_of(x));
+        return pleat_sum_dims(pleat_where(pleat_ne(x, zero), one, pleat_mul_scalar(x, 0)), dims, keepdim);
     }
     pleat_tensor *a = pleat_abs(x);
     if (p == 1)
@@ -161,7 +162,7 @@ static pleat_tensor *logsumexp(pleat_tensor *x, pleat_dims dims, bool keepdim)
     if (reduced(x, dims, keepdim, &shape, &count) != PLEAT_OK || reduced(x, dims, true, &kept, &count) != PLEAT_OK)
         return NULL;
     if (count == 0)
-        return pleat_full(shape, -(double)INFINITY, pleat_dtype_of(x));
+        return pleat_add(pleat_full(shape, -(double)INFINITY, pleat_dtype_of(x)), pleat_sum_dims(x, dims, keepdim));
     const pleat_dtype dtype = pleat_dtype_of(x);
     pleat_tensor *m = pleat_detach(pleat_amax(x, dims, true)), *zero = pleat_zeros(PLEAT_SHAPE(), dtype);
     m = pleat_where(pleat_eq(pleat_abs(m), pleat_full(PLEAT_SHAPE(), (double)INFINITY, dtype)), zero, m);

@@ -53,6 +53,11 @@ static void samples_few(void)
     SAMPLE(pleat_scatter_add(values(2, 3), 1, indices(PLEAT_SHAPE(2, 0), 3), values(2, 0)));
     SAMPLE(pleat_index_add(values(2, 3), 0, indices(PLEAT_SHAPE(0), 2), values(0, 3)));
     SAMPLE(top(values(0, 3), 2, 1, true));
+    for (int relu = 0; relu < 2; relu++) { /* images without a pixel */
+        const pleat_batch_norm_opts o = { .relu = relu };
+        SAMPLE(pleat_batch_norm(values(2, 3, 0), values(3), values(3), NULL, NULL, true, &o));
+        SAMPLE(pleat_batch_norm(values(2, 3, 0), values(3), NULL, values(3), positive(3), false, &o));
+    }
     SAMPLE(pleat_cross_entropy(values(0, 3, 2), indices(PLEAT_SHAPE(0, 2), 3)));
     const pleat_op *const comparisons[] = { &pleat_op_eq, &pleat_op_ne, &pleat_op_lt, &pleat_op_le };
     for (int i = 0; i < 8; i++)

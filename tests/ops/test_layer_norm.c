@@ -115,6 +115,18 @@ START_TEST(gradients)
 }
 END_TEST
 
+/* Images without a pixel: nothing comes out, and nothing is moved. */
+START_TEST(no_pixel)
+{
+    pleat_tensor *x = pleat_set_requires_grad(pleat_zeros(PLEAT_SHAPE(2, 3, 0), PLEAT_F32), true),
+                 *mean = pleat_ones(PLEAT_SHAPE(3), PLEAT_F32), *weight = pleat_ones(PLEAT_SHAPE(3), PLEAT_F32);
+    pleat_tensor *y = pleat_instance_norm(x, weight, NULL, mean, NULL, true, NULL);
+    ck_assert_msg(y && pleat_shape_equal(pleat_shape_of(y), PLEAT_SHAPE(2, 3, 0)), "%s", pleat_error());
+    ck_assert(pleat_equal(mean, weight));
+    ck_assert_ok(pleat_backward(pleat_sum(y)));
+}
+END_TEST
+
 START_TEST(refused)
 {
     pleat_tensor *x = pleat_ones(PLEAT_SHAPE(2, 6, 4), PLEAT_F32), *five = pleat_ones(PLEAT_SHAPE(5), PLEAT_F32);
@@ -155,4 +167,4 @@ START_TEST(any_threads)
 }
 END_TEST
 
-RUN_TESTS("layer_norm", layer, groups, instances, gradients, any_threads, refused)
+RUN_TESTS("layer_norm", layer, groups, instances, gradients, any_threads, no_pixel, refused)

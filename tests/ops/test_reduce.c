@@ -106,6 +106,27 @@ START_TEST(nothing)
 }
 END_TEST
 
+/* What is made of no element, or of counts, has a gradient all the same: none, or zeros. */
+START_TEST(constants_have_a_history)
+{
+    pleat_tensor *none = pleat_set_requires_grad(pleat_zeros(PLEAT_SHAPE(2, 0), PLEAT_F64), true);
+    const double left[3] = { 1, -(double)INFINITY, 0 };
+    for (int i = 0; i < 3; i++) {
+        pleat_tensor *y = i == 0   ? pleat_prod(none, PLEAT_DIMS(1), false)
+                          : i == 1 ? pleat_logsumexp(none, PLEAT_DIMS(1), false)
+                                   : pleat_norm(none, 0, PLEAT_DIMS(1), false);
+        ck_assert(pleat_equal(y, pleat_full(PLEAT_SHAPE(2), left[i], PLEAT_F64)));
+        ck_assert_ok(pleat_backward(pleat_sum(y)));
+        ck_assert(pleat_shape_equal(pleat_shape_of(pleat_grad(none)), PLEAT_SHAPE(2, 0)));
+    }
+    pleat_tensor *x = pleat_from_data((double[]){ 1, 0, -3, (double)NAN }, PLEAT_SHAPE(4), PLEAT_F64);
+    pleat_tensor *count = pleat_norm(pleat_set_requires_grad(x, true), 0, PLEAT_DIMS(), false);
+    ck_assert_double_eq(pleat_item(count), 3);
+    ck_assert_ok(pleat_backward(count));
+    ck_assert(pleat_equal(pleat_grad(x), pleat_zeros(PLEAT_SHAPE(4), PLEAT_F64)));
+}
+END_TEST
+
 START_TEST(integers)
 {
     const int64_t v[] = { INT64_C(1) << 60, 3, -5, 7, 1, 2 };
@@ -187,6 +208,7 @@ int main(void)
     tcase_add_loop_test(all, forward, 0, SHAPES);
     tcase_add_test(all, exactness);
     tcase_add_test(all, nothing);
+    tcase_add_test(all, constants_have_a_history);
     tcase_add_test(all, integers);
     tcase_add_test(all, errors);
     tcase_add_test(all, threads);
