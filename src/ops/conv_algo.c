@@ -20,6 +20,13 @@ static void read_environment(void)
             forced = i;
 }
 
+bool pleat_conv_is_forced(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_environment);
+    return forced >= 0;
+}
+
 /* A direct convolution writes whole images, and copies what the windows of a line span, between its taps as well: far
  * padding or wide steps make that much, or more than a number of bytes can tell. */
 static bool direct_fits(const pleat_product *product, pleat_hw phases, bool by_weight)
@@ -42,15 +49,13 @@ static bool direct_fits(const pleat_product *product, pleat_hw phases, bool by_w
 
 pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases, bool by_weight)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, read_environment);
     const pleat_patches *p = product->b.source;
     int64_t k = 0; /* taps */
     for (int64_t i = 0; i < phases.h * phases.w; i++)
         k += by_weight ? product->n : product[i].k;
     if (product->n == 0 || k == 0 || (by_weight && product->k == 0) || !direct_fits(product, phases, by_weight))
         return PLEAT_CONV_GENERAL;
-    if (forced >= 0)
+    if (pleat_conv_is_forced())
         return (pleat_conv_algo)forced;
 
     const int64_t vector = pleat_kernels_get()->direct->vector[product->dtype], m = product->m;

@@ -16,6 +16,9 @@ typedef enum {
  * environment (read once) decides it for all shapes. */
 pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases, bool by_weight);
 
+/* Whether the environment decides it. */
+bool pleat_conv_is_forced(void);
+
 /* The products by the algorithm of choice, for every group of the grid. */
 pleat_status pleat_conv_run(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups,
                             bool by_weight);

@@ -23,10 +23,46 @@ static int64_t min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Kernels of one element that take every pixel: products of matrices as they lie, an image of a group each. Not for few
+ * channels or pixels, whose tiles would be mostly empty. */
+static bool is_pointwise(const pleat_conv_shape *s)
+{
+    return s->kernel.h == 1 && s->kernel.w == 1 && s->stride.h == 1 && s->stride.w == 1 && s->padding.h == 0 &&
+           s->padding.w == 0 && s->out.h == s->image.h && s->out.w == s->image.w && s->image.h * s->image.w >= 64 &&
+           s->c / s->groups >= 16 && s->o / s->groups >= 16 && !pleat_conv_is_forced();
+}
+
+/* y (M of a group, pixels) = weight (M, K) x (K of a group, pixels) + bias, where the weight has these strides. */
+static pleat_status pointwise(const pleat_conv_shape *s, int64_t m, int64_t k, const void *x, const void *weight,
+                              int64_t row, int64_t column, const void *bias, void *y)
+{
+    const pleat_pack_fn pack = pleat_kernels_get()->gemm->pack_matrix[s->dtype];
+    const int64_t pixels = s->image.h * s->image.w;
+    const pleat_product product = {
+        .dtype = s->dtype,
+        .m = m,
+        .n = pixels,
+        .k = k,
+        .a = { pack, weight, .lane = row, .step = { 0, 0, column }, .size = { 1, k } },
+        .b = { pack, x, .lane = 1, .step = { 0, 0, pixels }, .size = { 1, k } },
+        .c = { y, .row = pixels, .column = 1, .width = pixels, .height = 1 },
+        .row_bias = bias,
+    };
+    const pleat_product_grid images = { .dims = 2,
+                                        .size = { s->groups, s->n },
+                                        .a = { m * k },
+                                        .b = { k * pixels, s->groups * k * pixels },
+                                        .c = { m * pixels, s->groups * m * pixels },
+                                        .row_bias = { m } };
+    return pleat_products(&product, &images);
+}
+
 pleat_status pleat_conv_forward(const pleat_conv_shape *s, const void *x, const void *weight, const void *bias, void *y)
 {
     const pleat_kernels *kernels = pleat_kernels_get();
     const int64_t c = s->c / s->groups, o = s->o / s->groups, taps = c * s->kernel.h * s->kernel.w;
+    if (is_pointwise(s))
+        return pointwise(s, o, c, x, weight, c, 1, bias, y);
     const int64_t plane = s->image.h * s->image.w, pixels = s->out.h * s->out.w;
     const pleat_patches patches = {
         .size = s->image,
@@ -87,6 +123,8 @@ pleat_status pleat_conv_by_data(const pleat_conv_shape *s, const void *dy, const
     const pleat_kernels *kernels = pleat_kernels_get();
     const int64_t c = s->c / s->groups, o = s->o / s->groups, taps = s->kernel.h * s->kernel.w;
     const int64_t plane = s->image.h * s->image.w, pixels = s->out.h * s->out.w, size = s->dtype == PLEAT_F64 ? 8 : 4;
+    if (is_pointwise(s))
+        return pointwise(s, c, o, dy, weight, 1, c, bias, dx);
     const pleat_product_grid groups = { .dims = 1,
                                         .size = { s->groups },
                                         .a = { o * c * taps },
@@ -150,7 +188,7 @@ pleat_status pleat_conv_by_weight(const pleat_conv_shape *s, const void *x, cons
         .channel = plane,
         .image = s->c * plane,
     };
-    const pleat_product product = {
+    pleat_product product = {
         .dtype = s->dtype,
         .m = o,
         .n = taps,
@@ -163,5 +201,10 @@ pleat_status pleat_conv_by_weight(const pleat_conv_shape *s, const void *x, cons
     const pleat_product_grid groups = {
         .dims = 1, .size = { s->groups }, .a = { o * pixels }, .b = { c * plane }, .c = { o * taps }
     };
-    return pleat_conv_run(&product, one, &groups, true);
+    if (!is_pointwise(s))
+        return pleat_conv_run(&product, one, &groups, true);
+    product.b = product.a;
+    product.b.base = x;
+    product.b.step[1] = s->c * plane;
+    return pleat_products(&product, &groups);
 }

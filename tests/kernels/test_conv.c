@@ -169,6 +169,18 @@ START_TEST(depthwise)
 }
 END_TEST
 
+/* Kernels of one element, as products of matrices. */
+START_TEST(pointwise)
+{
+    const pleat_hw one = { 1, 1 }, none = { 0, 0 };
+    for (int turn = 0; turn < 30; turn++) {
+        const int64_t groups = turn % 3 ? 1 : 2;
+        check_both(shape_of(1 + random_below(3), groups * (16 + random_below(30)), groups * (16 + random_below(60)),
+                            groups, (pleat_hw){ 8, 8 + random_below(20) }, one, one, none, one));
+    }
+}
+END_TEST
+
 /* By data with a stride, whose phases' results are woven together; as many channels as fill vectors. */
 START_TEST(strides)
 {
@@ -234,6 +246,7 @@ START_TEST(same_bits_on_any_number_of_threads)
         shape_of(3, 5, 33, 1, image, three, one, one, one),
         shape_of(3, 33, 16, 1, image, three, two, one, one),
         shape_of(3, 8, 8, 8, image, three, one, one, one),
+        shape_of(9, 33, 40, 1, image, one, one, (pleat_hw){ 0, 0 }, one),
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const pleat_conv_shape *s = &shapes[i];
@@ -308,6 +321,7 @@ int main(void)
     tcase_add_test(tests, nothing_to_sum);
     tcase_add_test(tests, far_padding);
     tcase_add_test(tests, depthwise);
+    tcase_add_test(tests, pointwise);
     tcase_add_test(tests, strides);
     tcase_add_test(tests, same_bits_on_any_number_of_threads);
     tcase_add_test(tests, no_memory);

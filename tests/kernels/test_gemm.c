@@ -169,6 +169,9 @@ START_TEST(blocks_and_slices)
         check_both((sample){ .m = 300, .n = 70, .k = 330, .b = COLUMNS, .c = (layout)c, .col_bias = true });
         check_both((sample){ .m = 33, .n = 1100, .k = 70, .c = (layout)c, .row_bias = true });
     }
+    /* strides that meet in one place of a cache, so that operands are packed: ahead of many chunks */
+    for (int a = 0; a < LAYOUTS; a++)
+        check_both((sample){ .m = 70, .n = 512, .k = 512, .a = (layout)a, .b = (layout)(a % 2), .row_bias = true });
     check_both((sample){ .m = 1, .n = 1, .k = 100000 });
     check_both((sample){ .m = 1, .n = 3000, .k = 100, .b = COLUMNS, .col_bias = true });
     check_both((sample){ .m = 3000, .n = 1, .k = 100, .row_bias = true });
