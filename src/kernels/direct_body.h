@@ -29,68 +29,90 @@ PLEAT_INLINE void FN(clear_over)(T *to, int64_t n)
     }
 }
 
-/* Rows of neighbouring pixels, as many vectors each; at most a vector of zeros in front and behind. */
-PLEAT_INLINE void FN(copy_rows)(int vectors, int64_t rows, const T *from, int64_t size, T *to, int64_t pitch,
-                                pleat_span in)
+PLEAT_INLINE void FN(copy_part)(int64_t vectors, int step, const T *from, T *to, pleat_span in)
 {
-    const bool reaches = in.end + VL >= pitch + in.begin; /* zeros behind a row are those in front of the next */
-    for (int64_t r = 0; r < rows; r++, from += size, to += pitch) {
-        if (r == 0 || !reaches)
+    PLEAT_UNROLL(2)
+    for (int64_t v = 0; v < vectors; v++, from += step * VL)
+        FN(store)
+    (to + in.begin + v * VL, step == 1 ? FN(load)(from) : PLEAT_EVEN(FN(load)(from), FN(load)(from + VL)));
+    FN(store)(to + in.end, (V){ 0 });
+}
+
+/* Rows of one part, or of two with a step of 2, that begin at `first` in the image and are as many vectors each, or
+ * less; at most a vector of zeros in front and behind. */
+PLEAT_INLINE void FN(copy_rows)(int64_t vectors, int step, int64_t rows, const T *image, const int64_t *first,
+                                int64_t apart, T *to, int64_t part, const pleat_span *in)
+{
+    const pleat_span in0 = in[0], in1 = in[step - 1];
+    /* are the zeros behind a row those in front of the next, too? */
+    const bool reaches = step == 1 && in0.end + VL >= part + in0.begin;
+    const T *from0 = image + first[0], *from1 = image + first[step - 1];
+    FN(store)(to, (V){ 0 });
+    for (int64_t r = 0; r < rows; r++, from0 += apart, from1 += apart, to += step * part) {
+        if (!reaches)
             FN(store)(to, (V){ 0 });
-        PLEAT_UNROLL(4)
-        for (int v = 0; v < vectors; v++)
-            FN(store)(to + in.begin + v * VL, FN(load)(from + v * VL));
-        FN(store)(to + in.end, (V){ 0 });
+        FN(copy_part)(vectors, step, from0, to, in0);
+        if (step > 1) {
+            FN(store)(to + part, (V){ 0 });
+            FN(copy_part)(vectors, step, from1, to + part, in1);
+        }
     }
 }
 
-#define ROWS(vectors)                                                                                                  \
-    static void FN(copy_rows_##vectors)(int64_t rows, const T *from, int64_t size, T *to, int64_t pitch,               \
-                                        pleat_span in)                                                                 \
-    {                                                                                                                  \
-        FN(copy_rows)(vectors, rows, from, size, to, pitch, in);                                                       \
-    }
-/* clang-format off */
-ROWS(1) ROWS(2) ROWS(3) ROWS(4)
-/* clang-format on */
-#undef ROWS
+/* The loops of few vectors without loops. */
+static void FN(copy_rows_by)(int64_t vectors, int64_t step, int64_t rows, const T *image, const int64_t *first,
+                             int64_t apart, T *to, int64_t part, const pleat_span *in)
+{
+    if (step == 1 && vectors == 1)
+        FN(copy_rows)(1, 1, rows, image, first, apart, to, part, in);
+    else if (step == 1 && vectors == 2)
+        FN(copy_rows)(2, 1, rows, image, first, apart, to, part, in);
+    else if (step == 1)
+        FN(copy_rows)(vectors, 1, rows, image, first, apart, to, part, in);
+    else if (vectors == 1)
+        FN(copy_rows)(1, 2, rows, image, first, apart, to, part, in);
+    else
+        FN(copy_rows)(vectors, 2, rows, image, first, apart, to, part, in);
+}
 
-    /* From front to back: each row may spoil what follows it, and that is written next. */
-    static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y, int64_t y_end, T *to)
+/* From front to back: each row may spoil what follows it, and that is written next. */
+static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y, int64_t y_end, T *to)
 {
     const pleat_patches *p = w->patches;
     const int64_t size = p->size.w, part = w->part, pitch = w->pitch, parts = w->step.w, step = p->step.w;
     const int64_t all = (w->channels - 1) * p->channel + p->size.h * size, low = y * p->step.h + w->low.h;
     const int64_t rows = (y_end - y - 1) * w->step.h + w->rows - (w->lines - 1) * w->step.h;
+    const int64_t apart = w->every.h * size;
     const pleat_span inside = pleat_inside(rows, w->every.h, low, p->size.h);
     pleat_span in[PLEAT_DIRECT_PHASES];
-    for (int64_t i = 0; i < parts; i++)
+    int64_t vectors = 0;
+    bool plain = step == parts && step <= 2;
+    for (int64_t i = 0; i < parts; i++) {
         in[i] = pleat_inside(part, step, w->low.w + i * w->every.w, size);
-    const int64_t vectors = (in[0].end - in[0].begin + VL - 1) / VL;
-    const bool plain = step == 1 && vectors >= 1 && vectors <= 4 && in[0].begin <= VL && part - in[0].end <= VL;
+        const int64_t needs = (in[i].end - in[i].begin + VL - 1) / VL;
+        plain &= needs >= 1 && in[i].begin <= VL && part - in[i].end <= VL;
+        vectors = needs > vectors ? needs : vectors;
+    }
     for (int64_t c = 0; c < w->channels; c++) {
         T *row = to + c * w->plane;
         FN(clear_over)(row, inside.begin * pitch);
         row += inside.begin * pitch;
-        int64_t r = inside.begin;
-        if (plain && r < inside.end) {
-            const int64_t first = c * p->channel + (low + r * w->every.h) * size + w->low.w + in[0].begin;
-            const int64_t many = pleat_inside(inside.end - r, w->every.h * size, first, all - vectors * VL + 1).end;
-            (vectors == 1   ? FN(copy_rows_1)
-             : vectors == 2 ? FN(copy_rows_2)
-             : vectors == 3 ? FN(copy_rows_3)
-                            : FN(copy_rows_4))(many, image + first, w->every.h * size, row, pitch, in[0]);
-            row += many * pitch;
-            r += many;
+        int64_t r = inside.begin, first[PLEAT_DIRECT_PHASES], many = plain ? inside.end - r : 0;
+        for (int64_t i = 0; i < parts; i++) {
+            first[i] = c * p->channel + (low + r * w->every.h) * size + w->low.w + i * w->every.w + in[i].begin * step;
+            while (many > 0 && first[i] + (many - 1) * apart + vectors * VL * step > all)
+                many--; /* whole vectors would be read behind the image */
         }
-        for (; r < inside.end; r++)
+        if (many > 0)
+            FN(copy_rows_by)(vectors, step, many, image, first, apart, row, part, in);
+        row += many * pitch;
+        for (r += many; r < inside.end; r++)
             for (int64_t i = 0; i < parts; i++, row += part) {
                 FN(clear_over)(row, in[i].begin);
-                const int64_t first =
-                    c * p->channel + (low + r * w->every.h) * size + w->low.w + i * w->every.w + in[i].begin * step;
                 if (in[i].begin < in[i].end)
                     FN(copy_over)
-                (row + in[i].begin, image + first, step, in[i].end - in[i].begin, image + all);
+                (row + in[i].begin, image + first[i] + (r - inside.begin) * apart, step, in[i].end - in[i].begin,
+                 image + all);
                 FN(clear_over)(row + in[i].end, part - in[i].end);
             }
         FN(clear_over)(row, (rows - inside.end) * pitch);
