@@ -51,13 +51,16 @@ START_TEST(paddings)
             for (int64_t dilation = 1; dilation <= 2; dilation++) {
                 pleat_tensor *w = randn(PLEAT_SHAPE(6, 2, taps));
                 const int64_t all = dilation * (taps - 1);
-                const pleat_conv1d_opts same = { .same = true, .dilation = dilation, .groups = 2, .mode = mode },
+                const pleat_conv1d_opts same = { .same = true,
+                                                 .dilation = dilation,
+                                                 .groups = 2,
+                                                 .mode = (pleat_pad_mode)mode },
                                         apart = { .stride = 2,
                                                   .padding = 2,
                                                   .dilation = dilation,
                                                   .groups = 2,
                                                   .more = 3,
-                                                  .mode = mode };
+                                                  .mode = (pleat_pad_mode)mode };
                 pleat_tensor *y = pleat_conv1d(x, w, b, &same);
                 ck_assert_msg(y && pleat_size(y, 2) == 9, "%s", pleat_error());
                 compare(y, x, w, b, &same, all / 2); /* an odd one more behind */
