@@ -14,7 +14,8 @@
 #include <math.h>
 
 enum {
-    CHUNKS = 16,               /* as many at least are wanted, */
+    CHUNKS = 16,               /* as many at least are wanted, or half as many */
+    LARGE_WORK = 1 << 24,      /* of no more multiplications than these, */
     CHUNK_WORK = 1 << 19,      /* but none of less than so many multiplications */
     CHUNK_B_BYTES = 512 << 10, /* of B at a time: they stay in the L2 cache */
     SLICE = 512,               /* bytes of K at least, where it is cut */
@@ -143,7 +144,7 @@ static bool is_shared(const pleat_product_grid *grid, const int64_t *stride)
     return true;
 }
 
-/* Cuts rows, columns or K in two as long as chunks are too few and large, whichever costs least. */
+/* Cuts rows, columns or K into more parts as long as chunks are too few and large, whichever costs least. */
 static void cut(plan *w, int64_t count, int64_t tile_m, int64_t tile_n, bool a_is_packed, bool b_is_packed)
 {
     const pleat_product *p = w->product;
@@ -158,18 +159,20 @@ static void cut(plan *w, int64_t count, int64_t tile_m, int64_t tile_n, bool a_i
         w->column_chunks = ceil_div(p->n, w->columns);
         w->slices = p->k ? ceil_div(p->k, w->slice) : 1;
         w->work = (double)min(w->rows, p->m) * (double)min(w->columns, p->n) * (double)w->slice;
-        if (count * w->row_chunks * w->column_chunks * w->slices >= CHUNKS || w->work < 2 * CHUNK_WORK)
+        const int64_t chunks = count * w->row_chunks * w->column_chunks * w->slices;
+        if (chunks >= CHUNKS || w->work < 2 * CHUNK_WORK || (chunks >= CHUNKS / 2 && w->work < LARGE_WORK))
             return;
-        const double by_rows = w->rows < 2 * tile_m ? HUGE_VAL : (double)r * n * k * (b_is_packed ? PACKING : MEETING),
+        /* one part more, for each chunk that it makes */
+        const double by_rows = w->rows < 2 * tile_m ? HUGE_VAL : n * k * (b_is_packed ? PACKING : MEETING) / (double)c,
                      by_columns =
-                         w->columns < 2 * tile_n ? HUGE_VAL : (double)c * m * k * (a_is_packed ? PACKING : MEETING),
-                     by_k = w->slice * size < 2 * SLICE ? HUGE_VAL : (double)(s * count) * m * n * PARTIAL;
+                         w->columns < 2 * tile_n ? HUGE_VAL : m * k * (a_is_packed ? PACKING : MEETING) / (double)r,
+                     by_k = w->slice * size < 2 * SLICE ? HUGE_VAL : m * n * PARTIAL / (double)(r * c);
         if (by_rows < HUGE_VAL && by_rows <= by_columns && by_rows <= by_k)
-            r *= 2;
+            r++;
         else if (by_columns < HUGE_VAL && by_columns <= by_k)
-            c *= 2;
+            c++;
         else if (by_k < HUGE_VAL)
-            s *= 2;
+            s++;
         else
             return;
     }
