@@ -4,9 +4,9 @@
  *
  * Sizes are rounded up to classes, eight to an octave, so at most an eighth is wasted; a freed block joins its class's
  * list and the next request of the class takes it, warm and already mapped. One lock guards lists and counters: it is
- * held for a few instructions, so whoever finds it taken asks again. Under a sanitizer or valgrind nothing is cached, so
- * that they see every use. Large blocks ask for huge pages, of which a processor knows the addresses of more memory at
- * once. */
+ * held for a few instructions, so whoever finds it taken asks again. Under a sanitizer or valgrind nothing is cached,
+ * so that they see every use. Large blocks ask for huge pages, of which a processor knows the addresses of more memory
+ * at once. */
 #if defined __linux__ && !defined _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* madvise */
 #endif
