@@ -337,6 +337,11 @@ PLEAT_API pleat_tensor *pleat_conv1d(pleat_tensor *x, pleat_tensor *weight, plea
 PLEAT_API pleat_tensor *pleat_conv_transpose1d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                                const pleat_conv_transpose1d_opts *opts);
 
+/* Exact mode: without the fastest way of convolving with 3 x 3 kernels, whose rounding errors are six to eight times
+ * those of a plain sum (docs/numerics.md). Process-wide; off, unless PLEAT_CONV_EXACT=1 stands in the environment. */
+PLEAT_API void pleat_conv_set_exact(bool exact);
+PLEAT_API bool pleat_conv_exact(void);
+
 /* Locally connected: conv2d with other weights at each place. x (N, C, H, W) or (C, H, W), weight (OH, OW, O, C/groups,
  * KH, KW), bias (O), or (O, OH, OW) where each place has its own, or NULL -> (N, O, OH, OW):
  * y[n, o, p, q] = b + sum over c, i, j of

@@ -16,6 +16,7 @@
 #include "kernels/resample.h"
 #include "kernels/softmax.h"
 #include "kernels/window.h"
+#include "kernels/winograd.h"
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -38,5 +39,6 @@ const pleat_kernels PLEAT_K(kernels) = {
     .window = &PLEAT_K(window_kernels),
     .conv = &PLEAT_K(conv_kernels),
     .direct = &PLEAT_K(direct_kernels),
+    .winograd = &PLEAT_K(winograd_kernels),
     .softmax = &PLEAT_K(softmax_kernels),
 };

@@ -3,17 +3,25 @@
 
 #include "kernels/direct.h"
 #include "ops/conv_direct.h"
+#include "ops/conv_winograd.h"
+
+#include <pleat/ops.h>
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 static int forced = -1;
+static atomic_bool exact;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void read_environment(void)
 {
-    static const char *const names[] = { "general", "channels", "pixels" };
+    static const char *const names[] = { "general", "channels", "pixels", "winograd4", "winograd2" };
+    const char *wanted = getenv("PLEAT_CONV_EXACT");
+    atomic_store(&exact, wanted && strcmp(wanted, "1") == 0);
     const char *name = getenv("PLEAT_CONV_ALGO");
     for (int i = 0; name && i < (int)(sizeof names / sizeof *names); i++)
         if (strcmp(name, names[i]) == 0)
@@ -22,9 +30,20 @@ static void read_environment(void)
 
 bool pleat_conv_is_forced(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, read_environment);
     return forced >= 0;
+}
+
+void pleat_conv_set_exact(bool on)
+{
+    pthread_once(&once, read_environment);
+    atomic_store(&exact, on);
+}
+
+bool pleat_conv_exact(void)
+{
+    pthread_once(&once, read_environment);
+    return atomic_load(&exact);
 }
 
 /* A direct convolution writes whole images, and copies what the windows of a line span, between its taps as well: far
@@ -49,14 +68,20 @@ static bool direct_fits(const pleat_product *product, pleat_hw phases, bool by_w
 
 pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases, bool by_weight)
 {
+    const bool is_forced = pleat_conv_is_forced();
     const pleat_patches *p = product->b.source;
     int64_t k = 0; /* taps */
     for (int64_t i = 0; i < phases.h * phases.w; i++)
         k += by_weight ? product->n : product[i].k;
     if (product->n == 0 || k == 0 || (by_weight && product->k == 0) || !direct_fits(product, phases, by_weight))
         return PLEAT_CONV_GENERAL;
-    if (pleat_conv_is_forced())
+    const bool winograd = pleat_winograd_fits(product, phases, by_weight);
+    if (is_forced && (forced < PLEAT_CONV_WINOGRAD4 || winograd))
         return (pleat_conv_algo)forced;
+    const double cost4 = winograd && !atomic_load(&exact) ? pleat_winograd_cost(product, by_weight, 4) : 1;
+    const double cost2 = winograd ? pleat_winograd_cost(product, by_weight, 2) : 1;
+    if (cost4 < 1 || cost2 < 1)
+        return cost4 <= cost2 ? PLEAT_CONV_WINOGRAD4 : PLEAT_CONV_WINOGRAD2;
 
     const int64_t vector = pleat_kernels_get()->direct->vector[product->dtype], m = product->m;
     const int64_t width = p->windows.w, taps = p->taps.h * p->taps.w, step = p->step.h * p->step.w;
@@ -79,6 +104,9 @@ pleat_status pleat_conv_run(const pleat_product *product, pleat_hw phases, const
                             bool by_weight)
 {
     const pleat_conv_algo algo = pleat_conv_choose(product, phases, by_weight);
+    if (algo == PLEAT_CONV_WINOGRAD4 || algo == PLEAT_CONV_WINOGRAD2)
+        return (by_weight ? pleat_conv_winograd_weight : pleat_conv_winograd)(product, groups,
+                                                                              algo == PLEAT_CONV_WINOGRAD4 ? 4 : 2);
     if (algo != PLEAT_CONV_GENERAL)
         return by_weight ? pleat_conv_direct_weight(product, groups, algo == PLEAT_CONV_CHANNELS)
                          : pleat_conv_direct(product, phases, groups, algo == PLEAT_CONV_CHANNELS);

@@ -1,0 +1,68 @@
+/* Winograd's minimal filtering for 3 x 3 kernels and stride 1, in float32: Lavin, Gray: Fast algorithms for
+ * convolutional neural networks, CVPR 2016.
+ *
+ * The result is cut into tiles of 4 x 4 (or 2 x 2) pixels, each of which reads a square of 6 x 6 (4 x 4). Square and
+ * kernel g are turned into 36 (16) numbers each, whose products, summed over the channels, turn into the tile:
+ *
+ *   forward     y  = A^T [ sum over c of (G g G^T) (B^T x B) ] A        36 products for 16 pixels, not 144
+ *   by weight   dg = G^T [ sum over tiles of (B^T x B) (A dy A^T) ] G   the adjoint
+ *
+ * Vectors hold channels: lines of the image are copied as pixel[row][column][channel] first (a strip), zeros around
+ * it, and what comes out is turned back. Number i of the 36, of all tiles of a block, makes one matrix:
+ *
+ *   v[i][tile][c]    of the image          m[i][tile][o]    of the result (or of its gradient)
+ *   u[i][panel][c][width]                  of the kernels, in panels of `width` output channels */
+#ifndef PLEAT_KERNELS_WINOGRAD_H
+#define PLEAT_KERNELS_WINOGRAD_H
+
+#include "kernels/kernels.h"
+
+typedef struct {
+    int tile;                 /* 4 or 2: the pixels of a tile's side */
+    int64_t c, o;             /* channels of the image and of the result */
+    int64_t width;            /* of a panel: one vector or two */
+    int64_t c_pad, o_pad;     /* rounded up to whole vectors; to whole panels */
+    pleat_hw size;            /* of the image, */
+    pleat_hw windows;         /* and of the result */
+    pleat_hw low;             /* the row and column of the image that the first tap of window (0, 0) reads; 0 or less */
+    int64_t x_plane, y_plane; /* strides of channels, of the image and of the result, in elements */
+    int64_t tiles_w;          /* in a line of tiles */
+    int64_t v_stride, m_stride; /* from one matrix to the next */
+    bool flip_h, flip_w;        /* the kernels are turned round */
+} pleat_winograd_work;
+
+struct pleat_winograd_kernels {
+    int64_t vector; /* elements */
+    /* A panel's u, from its kernels packed as [c][9][width]. */
+    void (*kernels)(const pleat_winograd_work *work, const float *packed, int64_t panel, float *u);
+    /* v of `lines` lines of tiles from `line` on, of one image. v is where the first tile's numbers begin. */
+    void (*image)(const pleat_winograd_work *work, const float *x, int64_t line, int64_t lines, float *strip, float *v);
+    /* Matrix i of m, one panel: v u, for `tiles` tiles. */
+    void (*multiply)(const pleat_winograd_work *work, int64_t i, int64_t panel, const float *u, const float *v,
+                     int64_t tiles, float *m);
+    /* The lines' pixels, from m; bias (o elements) or NULL. */
+    void (*result)(const pleat_winograd_work *work, const float *m, int64_t line, int64_t lines, float *strip,
+                   const float *bias, float *y);
+    /* m of the result's gradient. */
+    void (*gradient)(const pleat_winograd_work *work, const float *dy, int64_t line, int64_t lines, float *strip,
+                     float *m);
+    /* Matrix i of u, one panel: += v^T m over `tiles` tiles. */
+    void (*accumulate)(const pleat_winograd_work *work, int64_t i, int64_t panel, const float *v, const float *m,
+                       int64_t tiles, float *u);
+    /* The panel's kernels (o, c, 3, 3), o's `row` elements apart, from u. */
+    void (*kernels_gradient)(const pleat_winograd_work *work, const float *u, int64_t panel, int64_t row, float *dw);
+};
+
+/* Elements that a strip of so many lines of tiles takes, for whichever of image and result is larger. */
+static inline int64_t pleat_winograd_strip(const pleat_winograd_work *w, int64_t lines)
+{
+    const int64_t rows = lines * w->tile, columns = w->tiles_w * w->tile;
+    const int64_t in = (rows + 2) * (columns + 2) * w->c_pad, out = rows * columns * w->o_pad;
+    return in > out ? in : out;
+}
+
+#ifdef PLEAT_ISA
+extern const struct pleat_winograd_kernels PLEAT_K(winograd_kernels);
+#endif
+
+#endif

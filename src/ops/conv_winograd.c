@@ -1,0 +1,361 @@
+/* Winograd convolutions: cuts the lines of tiles of all images into blocks, and runs the blocks in parallel.
+ *
+ * Forward and by data a block goes all the way, from the image's lines to the result's: its matrices stay in the cache.
+ * By weight the products sum over tiles, so the blocks of a stage are turned in parallel first and then multiplied in
+ * parallel, each matrix and panel by one thread, over all tiles of the stage in order: the sums need no slices, and
+ * their bits do not depend on the number of threads. */
+#include "ops/conv_winograd.h"
+
+#include "kernels/winograd.h"
+#include "tensor/memory.h"
+
+#include <pleat/parallel.h>
+
+#include <string.h>
+
+enum {
+    BLOCK_BYTES = 1200 << 10, /* of a block's matrices: they stay within the L2 cache */
+    STAGE_BYTES = 4 << 20,    /* of a stage's */
+    CHUNKS = 16,              /* as many blocks at least are wanted, */
+    LEAST_TILES = 14,         /* but none of fewer tiles */
+};
+
+static int64_t min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+/* ---- Whether, and what it takes ---- */
+
+/* The first tap's row or column of the window at 0, and whether the taps run backwards. */
+static int64_t lowest(int64_t origin, int64_t tap_step)
+{
+    return tap_step < 0 ? origin - 2 : origin;
+}
+
+bool pleat_winograd_fits(const pleat_product *product, pleat_hw phases, bool by_weight)
+{
+    const pleat_patches *p = product->b.source;
+    if (product->dtype != PLEAT_F32 || phases.h != 1 || phases.w != 1 || p->taps.h != 3 || p->taps.w != 3 ||
+        p->step.h != 1 || p->step.w != 1 || p->tap_step.h * p->tap_step.h != 1 || p->tap_step.w * p->tap_step.w != 1 ||
+        product->accumulate || product->col_bias)
+        return false;
+    if (lowest(p->origin.h, p->tap_step.h) > 0 || lowest(p->origin.w, p->tap_step.w) > 0 || p->windows.h < 1 ||
+        p->windows.w < 1 || p->size.h < 1 || p->size.w < 1 ||
+        lowest(p->origin.w, p->tap_step.w) + p->windows.w + 2 < 0) /* far padding */
+        return false;
+    const pleat_target *c = &product->c;
+    return by_weight ? p->tap_step.h == 1 && p->tap_step.w == 1 && c->column == 1 && product->a.step[2] == 1
+                     : c->column == 1 && c->width == p->windows.w && c->line == c->width && c->height == p->windows.h;
+}
+
+double pleat_winograd_cost(const pleat_product *product, bool by_weight, int tile)
+{
+    const pleat_patches *p = product->b.source;
+    const double c = (double)(by_weight ? product->n : product->k) / 9, o = (double)product->m;
+    const double tiles = (double)(ceil_div(p->windows.h, tile) * ceil_div(p->windows.w, tile));
+    const double turning = tile == 4 ? 20 : 10; /* of a tile, in products with one channel; measured */
+    const double products = tiles * (tile + 2) * (tile + 2) * (1 + turning / c + turning / o);
+    return products / (9 * (double)(p->windows.h * p->windows.w));
+}
+
+/* ---- What forward, by data and by weight share ---- */
+
+typedef struct {
+    const pleat_product *product;
+    const pleat_product_grid *groups;
+    pleat_winograd_work work;
+    int64_t images, tiles_h;
+    int64_t lines, blocks; /* of tiles, of a block; blocks */
+    int64_t panels, matrices;
+    const float *x, *dy;
+    float *y;
+    int64_t x_image, y_image; /* strides of images */
+    int64_t u_group;          /* elements of a group's kernels */
+    float *u, *v, *m, *scratch;
+    int64_t strip, scratch_size; /* elements; of a worker's */
+    int64_t first, last;         /* lines of the stage */
+} plan;
+
+static plan plan_of(const pleat_product *product, const pleat_product_grid *groups, int tile, int64_t channels)
+{
+    const pleat_patches *patches = product->b.source;
+    const struct pleat_winograd_kernels *kernels = pleat_kernels_get()->winograd;
+    plan p = { .product = product, .groups = groups, .x_image = patches->image };
+    pleat_winograd_work *w = &p.work;
+    w->tile = tile;
+    w->c = channels;
+    w->o = product->m;
+    w->c_pad = ceil_div(w->c, kernels->vector) * kernels->vector;
+    w->width = w->o > kernels->vector ? 2 * kernels->vector : kernels->vector;
+    p.panels = ceil_div(w->o, w->width);
+    w->o_pad = p.panels * w->width;
+    w->size = patches->size;
+    w->windows = patches->windows;
+    w->flip_h = patches->tap_step.h < 0;
+    w->flip_w = patches->tap_step.w < 0;
+    w->low =
+        (pleat_hw){ lowest(patches->origin.h, patches->tap_step.h), lowest(patches->origin.w, patches->tap_step.w) };
+    w->x_plane = patches->channel;
+    w->tiles_w = ceil_div(w->windows.w, tile);
+    p.tiles_h = ceil_div(w->windows.h, tile);
+    p.matrices = (tile + 2) * (tile + 2);
+    p.u_group = p.matrices * w->c * w->o_pad;
+    return p;
+}
+
+/* Lines of tiles whose matrices take so many bytes. */
+static int64_t lines_within(const plan *p, int64_t bytes)
+{
+    const pleat_winograd_work *w = &p->work;
+    return max(1, bytes / (p->matrices * (w->c_pad + w->o_pad) * (int64_t)sizeof(float) * w->tiles_w));
+}
+
+/* The matrices of so many lines. One vector more lies between two of them, so that they do not share cache sets. */
+static void lay_out(plan *p, int64_t lines)
+{
+    const int64_t gap = pleat_kernels_get()->winograd->vector, tiles = lines * p->work.tiles_w;
+    p->work.v_stride = tiles * p->work.c_pad + gap;
+    p->work.m_stride = tiles * p->work.o_pad + gap;
+}
+
+/* Cuts `lines` lines into blocks of at most `most`, and into enough of them. */
+static void cut(plan *p, int64_t lines, int64_t most, int64_t times)
+{
+    p->blocks = ceil_div(lines, most);
+    if (p->blocks * times < CHUNKS)
+        p->blocks = max(p->blocks, min(ceil_div(CHUNKS, times), lines * p->work.tiles_w / LEAST_TILES));
+    p->lines = ceil_div(lines, p->blocks);
+    p->blocks = ceil_div(lines, p->lines);
+    p->strip = pleat_winograd_strip(&p->work, min(p->lines, p->tiles_h));
+    p->strip = ceil_div(p->strip, 16) * 16;
+}
+
+typedef void (*segment_fn)(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t tile,
+                           float *strip);
+
+/* Calls fn for what a run of lines holds of each image; tile is the number of its first tile, from the first line on.
+ */
+static void segments(const plan *p, int64_t group, int64_t begin, int64_t end, int64_t tile, float *strip,
+                     segment_fn fn)
+{
+    while (begin < end) {
+        const int64_t line = begin % p->tiles_h, lines = min(p->tiles_h - line, end - begin);
+        fn(p, group, begin / p->tiles_h, line, lines, tile, strip);
+        begin += lines;
+        tile += lines * p->work.tiles_w;
+    }
+}
+
+/* ---- Forward and by data ---- */
+
+static void turn_kernels(int64_t begin, int64_t end, void *ctx)
+{
+    const plan *p = ctx;
+    const struct pleat_winograd_kernels *kernels = pleat_kernels_get()->winograd;
+    float *packed = p->scratch + pleat_worker() * p->scratch_size;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t group = i / p->panels, panel = i % p->panels, o = panel * p->work.width;
+        pleat_operand weights = p->product->a;
+        weights.base = (const float *)weights.base + group * p->groups->a[0];
+        weights.pack(&weights, o, min(p->work.width, p->work.o - o), 0, p->product->k, p->work.width, packed);
+        kernels->kernels(&p->work, packed, panel, p->u + group * p->u_group);
+    }
+}
+
+static void turn_image(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t tile,
+                       float *strip)
+{
+    const float *x = p->x + group * p->groups->b[0] + image * p->x_image;
+    pleat_kernels_get()->winograd->image(&p->work, x, line, lines, strip, p->v + tile * p->work.c_pad);
+}
+
+static void turn_result(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t tile,
+                        float *strip)
+{
+    const float *bias = p->product->row_bias;
+    float *y = p->y + group * p->groups->c[0] + image * p->y_image;
+    pleat_kernels_get()->winograd->result(&p->work, p->m + tile * p->work.o_pad, line, lines, strip,
+                                          bias ? bias + group * p->groups->row_bias[0] : NULL, y);
+}
+
+/* A stage: many blocks, whose matrices lie together. */
+typedef struct {
+    plan *plan;
+    int64_t group;
+} stage;
+
+/* Block i of the stage: its lines, image by image. */
+static void turn_block(const stage *s, int64_t i, segment_fn fn)
+{
+    const plan *p = s->plan;
+    const int64_t line = p->first + i * p->lines;
+    segments(p, s->group, line, min(line + p->lines, p->last), (line - p->first) * p->work.tiles_w,
+             p->scratch + pleat_worker() * p->scratch_size, fn);
+}
+
+static void turn_images(int64_t begin, int64_t end, void *ctx)
+{
+    for (int64_t i = begin; i < end; i++)
+        turn_block(ctx, i, turn_image);
+}
+
+static void turn_results(int64_t begin, int64_t end, void *ctx)
+{
+    for (int64_t i = begin; i < end; i++)
+        turn_block(ctx, i, turn_result);
+}
+
+static void multiply_matrices(int64_t begin, int64_t end, void *ctx)
+{
+    const stage *s = ctx;
+    const plan *p = s->plan;
+    for (int64_t i = begin; i < end; i++)
+        pleat_kernels_get()->winograd->multiply(&p->work, i / p->panels, i % p->panels, p->u + s->group * p->u_group,
+                                                p->v, (p->last - p->first) * p->work.tiles_w, p->m);
+}
+
+/* Whole blocks, with matrices of their own. */
+static void run_blocks(int64_t begin, int64_t end, void *ctx)
+{
+    plan p = *(const plan *)ctx;
+    float *strip = p.scratch + pleat_worker() * p.scratch_size;
+    p.v = strip + p.strip;
+    p.m = p.v + p.matrices * p.work.v_stride;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t group = i / p.blocks, line = i % p.blocks * p.lines;
+        const int64_t last = min(line + p.lines, p.images * p.tiles_h);
+        segments(&p, group, line, last, 0, strip, turn_image);
+        for (int64_t k = 0; k < p.matrices * p.panels; k++)
+            pleat_kernels_get()->winograd->multiply(&p.work, k / p.panels, k % p.panels, p.u + group * p.u_group, p.v,
+                                                    (last - line) * p.work.tiles_w, p.m);
+        segments(&p, group, line, last, 0, strip, turn_result);
+    }
+}
+
+pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_product_grid *groups, int tile)
+{
+    plan p = plan_of(product, groups, tile, product->k / 9);
+    const int64_t count = groups->size[0];
+    p.x = product->b.base;
+    p.y = product->c.base;
+    p.work.y_plane = product->c.row;
+    p.y_image = product->c.image;
+    p.images = product->n / (p.work.windows.h * p.work.windows.w);
+
+    const int64_t lines = p.images * p.tiles_h;
+    const bool staged = p.u_group * (int64_t)sizeof(float) > STAGE_BYTES;
+    const int64_t stages = staged ? ceil_div(lines, lines_within(&p, 2 * STAGE_BYTES)) : 1;
+    const int64_t stage_lines = ceil_div(lines, stages);
+    if (staged)
+        cut(&p, stage_lines, ceil_div(stage_lines, CHUNKS), 1);
+    else /* larger where the kernels are: they come from further away, once for every block */
+        cut(&p, lines, lines_within(&p, max(BLOCK_BYTES, p.u_group * (int64_t)sizeof(float) / 2)), count);
+    lay_out(&p, staged ? stage_lines : p.lines);
+    const int64_t matrices = p.matrices * (p.work.v_stride + p.work.m_stride),
+                  packed = 9 * p.work.c * p.work.width + 16;
+    p.scratch_size = ceil_div(max(p.strip + (staged ? 0 : matrices), packed), 16) * 16;
+    p.u = pleat_alloc((size_t)(count * p.u_group + (staged ? matrices : 0) + pleat_threads() * p.scratch_size) *
+                      sizeof(float));
+    if (!p.u)
+        return PLEAT_ENOMEM;
+    p.v = p.u + count * p.u_group;
+    p.m = p.v + p.matrices * p.work.v_stride;
+    p.scratch = staged ? p.v + matrices : p.v;
+    pleat_parallel_for(count * p.panels, 1, turn_kernels, &p);
+    if (!staged)
+        pleat_parallel_for(count * p.blocks, 1, run_blocks, &p);
+    for (int64_t group = 0; staged && group < count; group++) {
+        stage s = { &p, group };
+        for (p.first = 0; p.first < lines; p.first = p.last) {
+            p.last = min(p.first + stage_lines, lines);
+            const int64_t blocks = ceil_div(p.last - p.first, p.lines);
+            pleat_parallel_for(blocks, 1, turn_images, &s);
+            pleat_parallel_for(p.matrices * p.panels, 1, multiply_matrices, &s);
+            pleat_parallel_for(blocks, 1, turn_results, &s);
+        }
+    }
+    pleat_free(p.u);
+    return PLEAT_OK;
+}
+
+/* ---- By weight ---- */
+
+static void turn_gradient(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t tile,
+                          float *strip)
+{
+    const float *dy = p->dy + group * p->groups->a[0] + image * p->y_image;
+    pleat_kernels_get()->winograd->gradient(&p->work, dy, line, lines, strip, p->m + tile * p->work.o_pad);
+}
+
+static void turn_both(int64_t begin, int64_t end, void *ctx)
+{
+    for (int64_t i = begin; i < end; i++) {
+        turn_block(ctx, i, turn_image);
+        turn_block(ctx, i, turn_gradient);
+    }
+}
+
+static void accumulate(int64_t begin, int64_t end, void *ctx)
+{
+    const stage *s = ctx;
+    const plan *p = s->plan;
+    for (int64_t i = begin; i < end; i++)
+        pleat_kernels_get()->winograd->accumulate(&p->work, i / p->panels, i % p->panels, p->v, p->m,
+                                                  (p->last - p->first) * p->work.tiles_w, p->u);
+}
+
+static void turn_kernels_back(int64_t begin, int64_t end, void *ctx)
+{
+    const stage *s = ctx;
+    const plan *p = s->plan;
+    for (int64_t i = begin; i < end; i++)
+        pleat_kernels_get()->winograd->kernels_gradient(&p->work, p->u, i, p->product->c.row,
+                                                        p->y + s->group * p->groups->c[0]);
+}
+
+pleat_status pleat_conv_winograd_weight(const pleat_product *product, const pleat_product_grid *groups, int tile)
+{
+    plan p = plan_of(product, groups, tile, product->n / 9);
+    p.x = product->b.base;
+    p.dy = product->a.base;
+    p.y = product->c.base;
+    p.work.y_plane = product->a.lane;
+    p.y_image = product->a.step[1];
+    p.images = product->k / (p.work.windows.h * p.work.windows.w);
+
+    const int64_t lines = p.images * p.tiles_h, stages = ceil_div(lines, lines_within(&p, STAGE_BYTES));
+    const int64_t stage_lines = ceil_div(lines, stages);
+    cut(&p, stage_lines, ceil_div(stage_lines, CHUNKS), 1);
+    lay_out(&p, stage_lines);
+    p.scratch_size = p.strip;
+    const int64_t v_size = p.matrices * p.work.v_stride, m_size = p.matrices * p.work.m_stride;
+    p.u = pleat_alloc((size_t)(p.u_group + v_size + m_size + pleat_threads() * p.scratch_size) * sizeof(float));
+    if (!p.u)
+        return PLEAT_ENOMEM;
+    p.v = p.u + p.u_group;
+    p.m = p.v + v_size;
+    p.scratch = p.m + m_size;
+    for (int64_t group = 0; group < groups->size[0]; group++) {
+        stage s = { &p, group };
+        memset(p.u, 0, (size_t)p.u_group * sizeof *p.u);
+        for (p.first = 0; p.first < lines; p.first = p.last) {
+            p.last = min(p.first + stage_lines, lines);
+            pleat_parallel_for(ceil_div(p.last - p.first, p.lines), 1, turn_both, &s);
+            pleat_parallel_for(p.matrices * p.panels, 1, accumulate, &s);
+        }
+        pleat_parallel_for(p.panels, 1, turn_kernels_back, &s);
+    }
+    pleat_free(p.u);
+    return PLEAT_OK;
+}

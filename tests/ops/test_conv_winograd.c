@@ -1,0 +1,182 @@
+/* Winograd convolutions in float32 against the direct ones in float64: random shapes, forward and both gradients; the
+ * rounding errors that docs/numerics.md states; exact mode; the same bits for any number of threads. */
+#include "support/run.h"
+#include "support/threads.h"
+
+#include <pleat/pleat.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct {
+    int64_t n, c, o, groups;
+    pleat_hw image, padding;
+} shape;
+
+/* y, dx, dw of sum(y g). */
+static void convolve(const shape *s, pleat_tensor *const in[3], pleat_tensor *out[3])
+{
+    pleat_tensor *x = pleat_set_requires_grad(pleat_detach(in[0]), true);
+    pleat_tensor *w = pleat_set_requires_grad(pleat_detach(in[1]), true);
+    out[0] = pleat_conv2d(x, w, NULL, &(pleat_conv2d_opts){ .padding = s->padding, .groups = s->groups });
+    ck_assert_msg(out[0] != NULL, "%s", pleat_error());
+    ck_assert_ok(pleat_gradients(&out[0], 1, (pleat_tensor *[]){ x, w }, 2,
+                                 &(pleat_gradients_opts){ .grad_outputs = (pleat_tensor *[]){ in[2] } }, out + 1));
+}
+
+static void inputs(const shape *s, pleat_tensor *in[3])
+{
+    const pleat_hw out = { s->image.h + 2 * s->padding.h - 2, s->image.w + 2 * s->padding.w - 2 };
+    const pleat_shape shapes[] = { PLEAT_SHAPE(s->n, s->c, s->image.h, s->image.w),
+                                   PLEAT_SHAPE(s->o, s->c / s->groups, 3, 3), PLEAT_SHAPE(s->n, s->o, out.h, out.w) };
+    for (int i = 0; i < 3; i++)
+        in[i] = pleat_affine(pleat_rand(shapes[i], PLEAT_F32), 2, -1);
+}
+
+static void cast(pleat_tensor *const in[3], bool absolute, pleat_tensor *out[3])
+{
+    for (int i = 0; i < 3; i++) {
+        out[i] = pleat_cast(in[i], PLEAT_F64);
+        if (absolute)
+            out[i] = pleat_abs(out[i]);
+    }
+}
+
+static double largest(pleat_tensor *t)
+{
+    return pleat_item(pleat_amax(pleat_abs(t), (pleat_dims){ 0 }, false));
+}
+
+static double rms(pleat_tensor *t)
+{
+    return sqrt(pleat_item(pleat_mean(pleat_square(t))));
+}
+
+static pleat_tensor *difference(pleat_tensor *single, pleat_tensor *want)
+{
+    return pleat_sub(pleat_cast(single, PLEAT_F64), want);
+}
+
+/* Of the largest sum of the terms' absolute values: what float32 may lose, with tiles of 4 and of 2 pixels a side. */
+static const double bound4 = 3e-6, bound2 = 6e-7;
+
+static void check(const shape *s)
+{
+    const pleat_scope scope = pleat_scope_begin();
+    pleat_tensor *in[3], *wide[3], *magnitude[3], *want[3], *most[3], *got[3];
+    inputs(s, in);
+    cast(in, false, wide);
+    cast(in, true, magnitude);
+    convolve(s, wide, want);
+    convolve(s, magnitude, most);
+    for (int exact = 0; exact < 2; exact++) {
+        pleat_conv_set_exact(exact);
+        convolve(s, in, got);
+        for (int i = 0; i < 3; i++) {
+            const double off = largest(difference(got[i], want[i])),
+                         limit = largest(most[i]) * (exact ? bound2 : bound4);
+            ck_assert_msg(off <= limit,
+                          "%s, n %d c %d o %d groups %d image %dx%d padding %dx%d, exact %d: off by %g, allowed %g",
+                          (const char *[]){ "forward", "by data", "by weight" }[i], (int)s->n, (int)s->c, (int)s->o,
+                          (int)s->groups, (int)s->image.h, (int)s->image.w, (int)s->padding.h, (int)s->padding.w, exact,
+                          off, limit);
+        }
+    }
+    pleat_conv_set_exact(false);
+    pleat_scope_end(scope);
+}
+
+static int64_t below(int64_t n)
+{
+    return (int64_t)pleat_item(pleat_randint(0, n, PLEAT_SHAPE()));
+}
+
+START_TEST(any_shape)
+{
+    pleat_seed(1);
+    for (int turn = 0; turn < 60; turn++) {
+        const int64_t groups = turn % 4 ? 1 : 2;
+        check(&(shape){ 1 + below(3),
+                        groups * (16 + below(30)),
+                        groups * (16 + below(40)),
+                        groups,
+                        { 5 + below(18), 5 + below(22) },
+                        { below(4), below(4) } });
+    }
+    check(&(shape){ 1, 180, 170, 1, { 9, 30 }, { 1, 1 } }); /* kernels larger than a stage */
+    check(&(shape){ 40, 32, 32, 1, { 8, 8 }, { 1, 1 } });   /* several images to a block */
+    check(&(shape){ 1, 16, 16, 1, { 70, 130 }, { 1, 1 } });
+}
+END_TEST
+
+/* The errors that are stated, relative to the largest and the root mean square of the results, and that exact mode
+ * takes another way. */
+START_TEST(errors)
+{
+    pleat_seed(2);
+    for (int64_t c = 16; c <= 256; c *= 2) {
+        const pleat_scope scope = pleat_scope_begin();
+        const shape s = { 1, c, c, 1, { 16, 16 }, { 1, 1 } };
+        pleat_tensor *in[3], *wide[3], *want[3], *got[2][3];
+        inputs(&s, in);
+        cast(in, false, wide);
+        convolve(&s, wide, want);
+        for (int exact = 0; exact < 2; exact++) {
+            pleat_conv_set_exact(exact);
+            convolve(&s, in, got[exact]);
+        }
+        pleat_conv_set_exact(false);
+        for (int i = 0; i < 3; i++) {
+            static const char *const names[] = { "forward", "by data", "by weight" };
+            double relative[2][2];
+            for (int exact = 0; exact < 2; exact++) {
+                pleat_tensor *off = difference(got[exact][i], want[i]);
+                relative[exact][0] = rms(off) / rms(want[i]);
+                relative[exact][1] = largest(off) / largest(want[i]);
+            }
+            printf("%3d channels, %-9s rms %.1e max %.1e; exact: rms %.1e max %.1e\n", (int)c, names[i], relative[0][0],
+                   relative[0][1], relative[1][0], relative[1][1]);
+            ck_assert(relative[0][0] < 6e-6 && relative[0][1] < 2e-5);
+            ck_assert(relative[1][0] < 1.5e-6 && relative[1][1] < 4e-6);
+        }
+        if (c > 16 && !getenv("PLEAT_CONV_ALGO"))
+            ck_assert(!pleat_equal(got[0][0], got[1][0]));
+        pleat_scope_end(scope);
+    }
+}
+END_TEST
+
+static pleat_tensor *all(void *user)
+{
+    const shape *s = user;
+    pleat_tensor *in[3], *out[3];
+    pleat_seed(3);
+    inputs(s, in);
+    convolve(s, in, out);
+    for (int i = 0; i < 3; i++)
+        out[i] = pleat_flatten(out[i], 0, -1);
+    return pleat_cat(out, 3, 0);
+}
+
+START_TEST(any_threads)
+{
+    shape shapes[] = { { 3, 32, 40, 1, { 28, 28 }, { 1, 1 } },
+                       { 2, 180, 170, 1, { 13, 13 }, { 1, 1 } },
+                       { 9, 64, 64, 2, { 8, 8 }, { 0, 2 } } };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        same_for_any_threads(all, &shapes[i]);
+}
+END_TEST
+
+START_TEST(exact_mode)
+{
+    ck_assert(!pleat_conv_exact());
+    pleat_conv_set_exact(true);
+    ck_assert(pleat_conv_exact());
+    pleat_conv_set_exact(false);
+    ck_assert(!pleat_conv_exact());
+}
+END_TEST
+
+RUN_TESTS("winograd", any_shape, errors, any_threads, exact_mode)
