@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Breaks the library on purpose, one place at a time, and reports how many of the mutants the tests notice.
 
-    tests/mutation/mutate.py [--count N] [--seed S] [--files GLOB ...] [--jobs J] [--list] [--build DIR]
+    tests/mutation/mutate.py [--count N] [--minutes M] [--seed S] [--files GLOB ...] [--jobs J] [--list] [--build DIR]
 
 A mutant flips a sign, shifts an index or a bound, drops a term or a statement in a kernel, an op or the engine. Each is
 built in a copy of the sources and the tests run on it until one fails, fast ones first. A mutant that does not compile
@@ -169,6 +169,7 @@ class Library:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=30, help="how many mutants (30)")
+    parser.add_argument("--minutes", type=float, default=1e9, help="draw no more after so many")
     parser.add_argument("--seed", type=int, default=1, help="which ones (1)")
     parser.add_argument("--files", nargs="*", default=FILES, help="patterns of files to break")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="compilers at once")
@@ -194,10 +195,10 @@ def main():
 
     work = args.build or tempfile.mkdtemp(prefix="pleat-mutants-")
     library = Library(work, args.jobs)
-    noticed, survivors = [], []
+    noticed, survivors, start = [], [], time.time()
     for name, number, kind, before, after in queue:
         tried = len(noticed) + len(survivors)
-        if tried == args.count:
+        if tried == args.count or time.time() - start > 60 * args.minutes:
             break
         if sys.stderr.isatty():
             print(f"{tried}/{args.count}  {len(noticed)} noticed  {name}:{number + 1}", file=sys.stderr)
