@@ -117,10 +117,8 @@ static void F(products)(const pleat_norm_work *w, int64_t begin, int64_t end)
         double product;
         if (w->relu)
             F(dot)
-            (x, g, center, true, ((const REAL *)w->scale)[c], ((const REAL *)w->gate)[c], n, &w->partial[2 * i],
-             &product);
-        else
-            F(dot)(x, g, center, false, 0, 0, n, &w->partial[2 * i], &product);
+        (x, g, center, true, ((const REAL *)w->scale)[c], ((const REAL *)w->gate)[c], n, &w->partial[2 * i], &product);
+        else F(dot)(x, g, center, false, 0, 0, n, &w->partial[2 * i], &product);
         w->partial[2 * i + 1] = product - (w->mean[c] - (double)center) * w->partial[2 * i];
     }
 }

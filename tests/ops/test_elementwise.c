@@ -76,10 +76,8 @@ BINARY(mul, a *b)
 BINARY(div, a / b)
 
 static const binary binaries[] = {
-    { "add", pleat_add, add_want },
-    { "add_relu", pleat_add_relu, add_relu_want },
-    { "sub", pleat_sub, sub_want },
-    { "mul", pleat_mul, mul_want },
+    { "add", pleat_add, add_want }, { "add_relu", pleat_add_relu, add_relu_want },
+    { "sub", pleat_sub, sub_want }, { "mul", pleat_mul, mul_want },
     { "div", pleat_div, div_want },
 };
 enum { BINARIES = sizeof binaries / sizeof *binaries };
