@@ -118,14 +118,19 @@ pleat_hw pleat_conv2d_output_size(pleat_hw image, pleat_hw kernel, const pleat_c
         window.padding = opts->padding;
         window.dilation = opts->dilation;
     }
-    const char *before = pleat_context("conv2d_output_size");
+    const char *context = pleat_context("conv2d_output_size");
     const pleat_hw more = opts ? opts->more : (pleat_hw){ 0, 0 };
     if (more.h < 0 || more.w < 0)
         pleat_fail(PLEAT_EINVAL, "padding behind %s must not be negative", pleat_hw_text(more).text);
-    if (pleat_pending() == PLEAT_OK && opts && opts->same)
-        size = image;
-    else if (pleat_pending() == PLEAT_OK && pleat_window_resolve(&window, &window) == PLEAT_OK)
-        pleat_window_places((pleat_hw){ image.h + more.h, image.w + more.w }, &window, &size);
-    pleat_context(before);
+    if (pleat_pending() == PLEAT_OK && pleat_window_resolve(&window, &window) == PLEAT_OK) {
+        if (opts && opts->same) {
+            pleat_hw before = window.padding, behind = { 0, 0 };
+            pleat_conv_same(opts, &window, &before, &behind);
+            if (pleat_pending() == PLEAT_OK)
+                size = image;
+        } else
+            pleat_window_places((pleat_hw){ image.h + more.h, image.w + more.w }, &window, &size);
+    }
+    pleat_context(context);
     return size;
 }

@@ -66,8 +66,7 @@ pleat_conv_shape pleat_conv_shape_of(const pleat_call *call, const pleat_spec *x
                                .dilation = w.dilation };
 }
 
-/* What `same` pads before and behind: dilation (kernel - 1) in all, an odd one more behind. */
-static void pads_of_same(const pleat_conv2d_opts *o, const pleat_window *full, pleat_hw *before, pleat_hw *behind)
+void pleat_conv_same(const pleat_conv2d_opts *o, const pleat_window *full, pleat_hw *before, pleat_hw *behind)
 {
     if (full->stride.h != 1 || full->stride.w != 1 || before->h || before->w || o->more.h || o->more.w)
         pleat_fail(PLEAT_EINVAL, "same is for stride (1, 1) and no other padding, not stride %s, padding %s, more %s",
@@ -91,7 +90,7 @@ pleat_tensor *pleat_conv_pad(pleat_tensor *x, pleat_hw kernel, const pleat_conv2
         return NULL;
     pleat_hw before = full.padding, behind = { 0, 0 };
     if (o->same)
-        pads_of_same(o, &full, &before, &behind);
+        pleat_conv_same(o, &full, &before, &behind);
     else if (o->more.h < 0 || o->more.w < 0 || __builtin_add_overflow(before.h, o->more.h, &behind.h) ||
              __builtin_add_overflow(before.w, o->more.w, &behind.w))
         pleat_fail(PLEAT_EINVAL, "padding behind %s must not be negative, nor overflow", pleat_hw_text(o->more).text);

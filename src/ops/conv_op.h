@@ -40,6 +40,10 @@ static inline pleat_hw pleat_conv_kernel(const pleat_spec *weight)
 /* The engine's description: x images and y outputs of it, whichever of the three is computed. */
 pleat_conv_shape pleat_conv_shape_of(const pleat_call *call, const pleat_spec *x, const pleat_spec *y, pleat_hw kernel);
 
+/* What `same` pads before and behind: dilation (kernel - 1) in all, an odd one more behind. full: the window resolved,
+ * before: its padding. An error is left pending where the options forbid it. */
+void pleat_conv_same(const pleat_conv2d_opts *opts, const pleat_window *full, pleat_hw *before, pleat_hw *behind);
+
 /* x with the padding that the engine does not do by itself, two sides that differ and the modes, as an op in front;
  * none is left in *window then. Without such padding x itself. NULL with an error. */
 pleat_tensor *pleat_conv_pad(pleat_tensor *x, pleat_hw kernel, const pleat_conv2d_opts *opts, pleat_window *window);

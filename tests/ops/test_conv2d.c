@@ -329,6 +329,9 @@ START_TEST(other_paddings)
     pleat_tensor *y = pleat_conv2d(x, w, NULL, &same), *z = pleat_conv2d(x, w, NULL, &around);
     ck_assert(y && pleat_size(y, 2) == 10 && pleat_size(y, 3) == 11);
     ck_assert_int_eq(pleat_conv2d_output_size((pleat_hw){ 10, 11 }, (pleat_hw){ 4, 4 }, &same).w, 11);
+    const pleat_conv2d_opts strided = { .same = true, .stride = { 2, 1 } };
+    ck_assert_int_eq(pleat_conv2d_output_size((pleat_hw){ 10, 11 }, (pleat_hw){ 4, 4 }, &strided).w, -1);
+    ck_assert_failed(PLEAT_EINVAL, "conv2d_output_size: same is for stride (1, 1)");
     ck_assert(pleat_allclose(y, pleat_narrow(pleat_narrow(z, 2, 1, 10), 3, 1, 11), 0, 1e-13));
     for (int mode = PLEAT_PAD_CONSTANT; mode <= PLEAT_PAD_CIRCULAR; mode++) {
         const pleat_conv2d_opts o = {
