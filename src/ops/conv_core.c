@@ -15,13 +15,9 @@
 
 #include "kernels/conv.h"
 #include "ops/conv_algo.h"
+#include "ops/integers.h"
 
 static const pleat_hw one = { 1, 1 };
-
-static int64_t min(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Kernels of one element that take every pixel: products of matrices as they lie, an image of a group each. Not for few
  * channels or pixels, whose tiles would be mostly empty. */

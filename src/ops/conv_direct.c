@@ -2,6 +2,7 @@
 #include "ops/conv_direct.h"
 
 #include "kernels/direct.h"
+#include "ops/integers.h"
 #include "tensor/memory.h"
 
 #include <pleat/parallel.h>
@@ -15,21 +16,6 @@ enum {
     CHUNKS = 16,             /* as many at least are wanted, */
 };
 static const double CHUNK_WORK = 1 << 20; /* but none of less than so many multiplications */
-
-static int64_t min(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t max(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
 
 typedef struct {
     const pleat_product *product; /* of each phase */
@@ -46,11 +32,6 @@ typedef struct {
     int64_t group_bytes, scratch_bytes; /* of a group's packed weights, of a worker's scratch memory */
     double image_work, band_work;       /* multiplications */
 } plan;
-
-static int64_t size_of(pleat_dtype dtype)
-{
-    return dtype == PLEAT_F64 ? 8 : 4;
-}
 
 static int64_t lowest(int64_t origin, int64_t taps, int64_t step)
 {

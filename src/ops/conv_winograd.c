@@ -7,6 +7,7 @@
 #include "ops/conv_winograd.h"
 
 #include "kernels/winograd.h"
+#include "ops/integers.h"
 #include "tensor/memory.h"
 
 #include <pleat/parallel.h>
@@ -19,21 +20,6 @@ enum {
     CHUNKS = 16,              /* as many blocks at least are wanted, */
     LEAST_TILES = 14,         /* but none of fewer tiles */
 };
-
-static int64_t min(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t max(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
 
 /* ---- Whether, and what it takes ---- */
 

@@ -7,6 +7,7 @@
 #include "ops/gemm.h"
 
 #include "kernels/kernels.h"
+#include "ops/integers.h"
 #include "tensor/memory.h"
 
 #include <pleat/parallel.h>
@@ -27,21 +28,6 @@ enum {
     MEETING = 4,
     PARTIAL = 40
 };
-
-static int64_t size_of(pleat_dtype dtype)
-{
-    return dtype == PLEAT_F64 ? 8 : 4;
-}
-
-static int64_t min(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
 
 /* The size of a part of n, of whole tiles. */
 static int64_t part(int64_t n, int64_t parts, int64_t tile)
