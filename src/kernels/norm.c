@@ -30,7 +30,7 @@ static void gradient(const pleat_norm_work *work, int64_t begin, int64_t end)
 /* The elements of block b, as F(block) cuts them. */
 static int64_t block_size(const pleat_norm_work *w, int64_t b)
 {
-    const int64_t together = PLEAT_NORM_BLOCK / w->s;
+    const int64_t together = pleat_norm_together(w->s);
     if (together <= 1) {
         const int64_t pieces = (w->s + PLEAT_NORM_BLOCK - 1) / PLEAT_NORM_BLOCK, at = b % pieces * PLEAT_NORM_BLOCK;
         return w->s - at < PLEAT_NORM_BLOCK ? w->s - at : PLEAT_NORM_BLOCK;

@@ -33,9 +33,15 @@ typedef struct {
     const void *gate; /* c of dtype */
 } pleat_norm_work;
 
+/* Planes of a block. One that is long enough is not worth copying beside others. */
+static inline int64_t pleat_norm_together(int64_t s)
+{
+    return s < PLEAT_NORM_BLOCK / 4 ? PLEAT_NORM_BLOCK / s : 1;
+}
+
 static inline int64_t pleat_norm_blocks(int64_t n, int64_t s)
 {
-    const int64_t together = PLEAT_NORM_BLOCK / s; /* planes of a block */
+    const int64_t together = pleat_norm_together(s);
     return together > 1 ? (n + together - 1) / together : n * ((s + PLEAT_NORM_BLOCK - 1) / PLEAT_NORM_BLOCK);
 }
 

@@ -70,7 +70,7 @@ INLINE void F(dot)(const REAL *x, const REAL *g, REAL center, bool relu, REAL sc
 static inline const REAL *F(block)(const pleat_norm_work *w, const void *data, int64_t c, int64_t b, REAL *buffer,
                                    int64_t *n)
 {
-    const int64_t s = w->s, together = PLEAT_NORM_BLOCK / s;
+    const int64_t s = w->s, together = pleat_norm_together(s);
     if (together <= 1) {
         const int64_t pieces = (s + PLEAT_NORM_BLOCK - 1) / PLEAT_NORM_BLOCK, at = b % pieces * PLEAT_NORM_BLOCK;
         *n = s - at < PLEAT_NORM_BLOCK ? s - at : PLEAT_NORM_BLOCK;

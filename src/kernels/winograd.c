@@ -18,6 +18,9 @@
 #define EACH(X) X(1) X(2) X(3) X(4)
 #endif
 
+/* Tiles that are added up before their sum joins the others': rounding grows with the length of a sum. */
+enum { SUM = 64 };
+
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -344,9 +347,8 @@ static void kernels_gradient(const pleat_winograd_work *w, const float *u, int64
 
 /* ---- Products ---- */
 
-/* For k < depth: sum[i] += a[i a_lane + k a_step] b[k b_step], i < n, where b is one or two vectors; sum at c + i
- * c_row.
- */
+/* c[i c_row] = the sum over k < depth of a[i a_lane + k a_step] b[k b_step], i < n, where b is one or two vectors;
+ * added to what is there if `add`. */
 PLEAT_INLINE void strip_of(int n, int vectors, const float *a, int64_t a_lane, int64_t a_step, const float *b,
                            int64_t b_step, int64_t depth, float *c, int64_t c_row, bool add)
 {
@@ -355,7 +357,7 @@ PLEAT_INLINE void strip_of(int n, int vectors, const float *a, int64_t a_lane, i
     for (int i = 0; i < n; i++) {
         PLEAT_UNROLL(2)
         for (int j = 0; j < vectors; j++)
-            sum[i][j] = add ? FN(load)(c + i * c_row + j * VL) : (V){ 0 };
+            sum[i][j] = (V){ 0 };
     }
     PLEAT_UNROLL(1)
     for (int64_t k = 0; k < depth; k++, a += a_step, b += b_step) {
@@ -374,7 +376,7 @@ PLEAT_INLINE void strip_of(int n, int vectors, const float *a, int64_t a_lane, i
     for (int i = 0; i < n; i++) {
         PLEAT_UNROLL(2)
         for (int j = 0; j < vectors; j++)
-            FN(store)(c + i * c_row + j * VL, sum[i][j]);
+            FN(store)(c + i * c_row + j * VL, add ? FN(load)(c + i * c_row + j * VL) + sum[i][j] : sum[i][j]);
     }
 }
 
@@ -426,8 +428,10 @@ static void accumulate(const pleat_winograd_work *w, int64_t i, int64_t panel, c
     u += (i * w->o_pad + panel * width) * w->c;
     v += i * w->v_stride;
     m += i * w->m_stride + panel * width;
-    for (int64_t c = 0; c < w->c; c += most)
-        adjoint[least(most, w->c - c) - 1][width > VL](v + c, w->c_pad, m, w->o_pad, tiles, u + c * width);
+    for (int64_t t = 0; t < tiles; t += SUM)
+        for (int64_t c = 0; c < w->c; c += most)
+            adjoint[least(most, w->c - c) - 1][width > VL](v + t * w->c_pad + c, w->c_pad, m + t * w->o_pad, w->o_pad,
+                                                           least(SUM, tiles - t), u + c * width);
 }
 
 const struct pleat_winograd_kernels PLEAT_K(winograd_kernels) = {

@@ -147,6 +147,48 @@ START_TEST(errors)
 }
 END_TEST
 
+/* The gradient by the weight is a sum over all tiles of all images: its error must not grow with them as a plain chain
+ * of additions' would. */
+START_TEST(many_images)
+{
+    pleat_seed(4);
+    const shape s = { 48, 16, 32, 1, { 20, 20 }, { 1, 1 } };
+    pleat_tensor *in[3], *wide[3], *want[3], *got[3];
+    inputs(&s, in);
+    cast(in, false, wide);
+    convolve(&s, wide, want);
+    for (int exact = 0; exact < 2; exact++) {
+        pleat_conv_set_exact(exact);
+        convolve(&s, in, got);
+        const double off = rms(difference(got[2], want[2])) / rms(want[2]);
+        ck_assert_msg(off < (exact ? 8e-7 : 3e-6), "exact %d: %g", exact, off);
+    }
+    pleat_conv_set_exact(false);
+}
+END_TEST
+
+/* What is no number stays within the tiles that read it. */
+START_TEST(not_finite)
+{
+    const float bad[] = { NAN, INFINITY, -INFINITY };
+    for (int k = 0; k < 3; k++) {
+        pleat_seed(5);
+        pleat_tensor *x = pleat_rand(PLEAT_SHAPE(1, 32, 12, 12), PLEAT_F32);
+        pleat_tensor *w = pleat_rand(PLEAT_SHAPE(32, 32, 3, 3), PLEAT_F32);
+        ((float *)pleat_data_mut(x))[7 * 144 + 5 * 12 + 6] = bad[k];
+        pleat_tensor *y = pleat_conv2d(x, w, NULL, &(pleat_conv2d_opts){ .padding = { 1, 1 } });
+        for (int64_t i = 0; i < 32 * 144; i++) {
+            const int64_t row = i / 12 % 12, column = i % 12;
+            const float v = pleat_data_f32(y)[i];
+            if (row >= 4 && row <= 6 && column >= 5 && column <= 7)
+                ck_assert(!isfinite(v));
+            else if (row < 4 || row > 7 || column < 4 || column > 7)
+                ck_assert(isfinite(v));
+        }
+    }
+}
+END_TEST
+
 static pleat_tensor *all(void *user)
 {
     const shape *s = user;
@@ -179,4 +221,4 @@ START_TEST(exact_mode)
 }
 END_TEST
 
-RUN_TESTS("winograd", any_shape, errors, any_threads, exact_mode)
+RUN_TESTS("winograd", any_shape, errors, many_images, not_finite, any_threads, exact_mode)
