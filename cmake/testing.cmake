@@ -2,6 +2,7 @@
 enable_testing()
 
 set(pleat_environment
+  CK_DEFAULT_TIMEOUT=120 # a loaded machine is no failure
   OMP_WAIT_POLICY=passive # tests run side by side: a worker that waits leaves the processor to others
   "ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:allocator_may_return_null=1"
   "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
