@@ -5,6 +5,7 @@
 #include "support/run.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 
 static int table_size(void)
@@ -122,6 +123,8 @@ START_TEST(declared_ops_are_in_the_table)
     fclose(file);
     ck_assert_int_eq(declared, table_size());
     ck_assert_ptr_null(pleat_builtin_op(-1));
+    ck_assert_ptr_null(pleat_builtin_op(INT_MIN));
+    ck_assert_ptr_null(pleat_builtin_op(INT_MAX));
     ck_assert_ptr_null(pleat_builtin_op(declared));
     ck_assert_ptr_null(pleat_builtin_op(declared + 1));
 }
