@@ -34,7 +34,7 @@
 #define SANITIZED 0
 #endif
 
-enum { ALIGN = 64, STEPS = 8, CLASSES = 58 * STEPS, HUGE_PAGE = 2 << 20 };
+enum { ALIGN = 64, STEPS = 8, CLASSES = 58 * STEPS, HUGE_PAGE = 2 << 20, LARGE = 64 << 10, ROOM = 512 };
 
 typedef struct header {
     struct header *next; /* in the class's list */
@@ -70,11 +70,15 @@ static void set_up(void)
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Class k holds blocks of (8 + k % 8) << (k / 8 + 3) bytes: 64, 72, ... 120, 128, 144, ... */
+/* Class k holds blocks of (8 + k % 8) << (k / 8 + 3) bytes: 64, 72, ... 120, 128, 144, ... The large ones have room for
+ * a tensor's head besides: its elements' bytes are a power of two often enough, and fill the class then. */
 static int class_of(size_t size, size_t *rounded)
 {
+    const size_t room = size > LARGE ? ROOM : 0;
     if (size < ALIGN)
         size = ALIGN;
+    if (room)
+        size = size > LARGE + room ? size - room : LARGE + 1;
     int octave = 0;
     while ((size >> octave) >= 2 * ALIGN)
         octave++;
@@ -84,7 +88,7 @@ static int class_of(size_t size, size_t *rounded)
         octave++;
         steps = STEPS;
     }
-    *rounded = steps * ((size_t)STEPS << octave);
+    *rounded = steps * ((size_t)STEPS << octave) + room;
     return octave * STEPS + (int)steps - STEPS;
 }
 
