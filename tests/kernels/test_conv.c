@@ -257,22 +257,23 @@ START_TEST(same_bits_on_any_number_of_threads)
             w[k] = (float)random_below(1000) / 997;
         for (int64_t k = 0; k < sizes[1]; k++)
             x[k] = (float)random_below(1000) / 991;
-        void *results[4][3];
-        for (int threads = 1; threads < 4; threads++) {
+        void *results[5][3];
+        for (int t = 0; t < 5; t++) {
+            static const int threads[] = { 1, 2, 3, 5, 16 };
             for (int r = 0; r < 3; r++)
-                results[threads][r] = malloc((size_t)sizes[r] * sizeof(float));
-            ck_assert_int_eq(pleat_set_threads(threads), PLEAT_OK);
+                results[t][r] = malloc((size_t)sizes[r] * sizeof(float));
+            ck_assert_int_eq(pleat_set_threads(threads[t]), PLEAT_OK);
             pleat_parallel_limit_grain(1);
-            ck_assert_int_eq(pleat_conv_forward(s, x, w, NULL, results[threads][0]), PLEAT_OK);
-            ck_assert_int_eq(pleat_conv_by_data(s, y, w, NULL, results[threads][1]), PLEAT_OK);
-            ck_assert_int_eq(pleat_conv_by_weight(s, x, y, results[threads][2]), PLEAT_OK);
+            ck_assert_int_eq(pleat_conv_forward(s, x, w, NULL, results[t][0]), PLEAT_OK);
+            ck_assert_int_eq(pleat_conv_by_data(s, y, w, NULL, results[t][1]), PLEAT_OK);
+            ck_assert_int_eq(pleat_conv_by_weight(s, x, y, results[t][2]), PLEAT_OK);
             pleat_parallel_limit_grain(0);
             for (int r = 0; r < 3; r++)
-                ck_assert(!memcmp(results[1][r], results[threads][r], (size_t)sizes[r] * sizeof(float)));
+                ck_assert(!memcmp(results[0][r], results[t][r], (size_t)sizes[r] * sizeof(float)));
         }
-        for (int threads = 1; threads < 4; threads++)
+        for (int t = 0; t < 5; t++)
             for (int r = 0; r < 3; r++)
-                free(results[threads][r]);
+                free(results[t][r]);
         free(x), free(y), free(w);
     }
     pleat_set_threads(0);

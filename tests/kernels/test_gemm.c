@@ -272,11 +272,12 @@ START_TEST(same_bits_on_any_number_of_threads)
     static const int64_t shapes[][3] = { { 300, 200, 100 }, { 30, 40, 6000 }, { 2, 3000, 50 }, { 64, 1024, 27 } };
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         const int64_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
-        float *a = fresh(PLEAT_F32, m * k), *b = fresh(PLEAT_F32, k * n), *c[4];
+        float *a = fresh(PLEAT_F32, m * k), *b = fresh(PLEAT_F32, k * n), *c[5];
         for (int64_t i = 0; i < m * k; i++)
             a[i] = (float)random_below(1000) / 997;
-        for (int threads = 1; threads < 4; threads++) {
-            c[threads] = malloc((size_t)(m * n) * sizeof(float));
+        for (int t = 0; t < 5; t++) {
+            static const int threads[] = { 1, 2, 3, 5, 16 };
+            c[t] = malloc((size_t)(m * n) * sizeof(float));
             const pleat_gemm_work w = { .dtype = PLEAT_F32,
                                         .m = m,
                                         .n = n,
@@ -287,16 +288,18 @@ START_TEST(same_bits_on_any_number_of_threads)
                                         .b = b,
                                         .b_row = n,
                                         .b_col = 1,
-                                        .c = c[threads],
+                                        .c = c[t],
                                         .c_row = n,
                                         .c_col = 1 };
-            ck_assert_int_eq(pleat_set_threads(threads), PLEAT_OK);
+            ck_assert_int_eq(pleat_set_threads(threads[t]), PLEAT_OK);
             pleat_parallel_limit_grain(1);
             ck_assert_int_eq(pleat_gemm(&w), PLEAT_OK);
             pleat_parallel_limit_grain(0);
-            ck_assert(!memcmp(c[1], c[threads], (size_t)(m * n) * sizeof(float)));
+            ck_assert(!memcmp(c[0], c[t], (size_t)(m * n) * sizeof(float)));
         }
-        free(c[1]), free(c[2]), free(c[3]), free(a), free(b);
+        for (int t = 0; t < 5; t++)
+            free(c[t]);
+        free(a), free(b);
     }
     pleat_set_threads(0);
 }
