@@ -284,6 +284,7 @@ typedef struct {
     bool same;     /* as much padding as keeps the image's size, an odd one more behind; stride {1, 1}, no padding */
     pleat_hw more; /* padding behind, in addition */
     pleat_pad_mode mode; /* what the padding is: zeros, or the image reflected, replicated, wrapped around */
+    bool relu;           /* relu of the result, as it is written. Nothing to conv2d_weight */
 } pleat_conv2d_opts;
 
 /* x (N, C, H, W) or (C, H, W); weight (O, C/groups, KH, KW); bias (O) or NULL -> (N, O, OH, OW) or (O, OH, OW):
@@ -299,6 +300,7 @@ typedef struct {
     int64_t groups;          /* 0: 1 */
     bool no_bias;            /* for the module */
     pleat_hw output_size;    /* where not {0, 0}: the result's, instead of by output_padding */
+    bool relu;               /* relu of the result, as it is written */
 } pleat_conv_transpose2d_opts;
 
 /* The adjoint of conv2d in its input. x (N, C, H, W) or (C, H, W); weight (C, O/groups, KH, KW); bias (O) or NULL ->
@@ -326,11 +328,13 @@ typedef struct {
     bool same;
     int64_t more;
     pleat_pad_mode mode;
+    bool relu;
 } pleat_conv1d_opts;
 typedef struct {
     int64_t stride, padding, output_padding, dilation, groups;
     bool no_bias;
     int64_t output_size; /* where not 0 */
+    bool relu;
 } pleat_conv_transpose1d_opts;
 PLEAT_API pleat_tensor *pleat_conv1d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                      const pleat_conv1d_opts *opts);

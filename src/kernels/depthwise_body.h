@@ -21,7 +21,8 @@ static int FN(three_tap)(const pleat_patches *p, int k)
 }
 
 /* One vector in each of `lines` lines. */
-PLEAT_INLINE void FN(three_block)(int lines, const T *x, int64_t pitch, const V *tap, V start, T *to, int64_t line)
+PLEAT_INLINE void FN(three_block)(int lines, const T *x, int64_t pitch, const V *tap, V start, bool relu, T *to,
+                                  int64_t line)
 {
     V sum[FN(THREE_LINES)];
     PLEAT_UNROLL(4)
@@ -40,12 +41,12 @@ PLEAT_INLINE void FN(three_block)(int lines, const T *x, int64_t pitch, const V 
     }
     PLEAT_UNROLL(4)
     for (int v = 0; v < lines; v++)
-        FN(store)(to + v * line, sum[v]);
+        FN(store)(to + v * line, relu ? FN(relu)(sum[v]) : sum[v]);
 }
 
 /* Lines of a band, from the copy; a line's last vector begins at `last`. */
-static void FN(three)(const pleat_patches *p, const T *weights, T bias, const T *copy, int64_t pitch, int64_t lines,
-                      int64_t vectors, int64_t last, T *to, int64_t line)
+static void FN(three)(const pleat_patches *p, const T *weights, T bias, bool relu, const T *copy, int64_t pitch,
+                      int64_t lines, int64_t vectors, int64_t last, T *to, int64_t line)
 {
     V tap[9];
     PLEAT_UNROLL(9)
@@ -56,12 +57,12 @@ static void FN(three)(const pleat_patches *p, const T *weights, T bias, const T 
         for (int64_t u = 0; u < vectors; u++) {
             const int64_t from = u + 1 < vectors ? u * VL : last;
             FN(three_block)
-            (FN(THREE_LINES), copy + v * pitch + from, pitch, tap, (V){ 0 } + bias, to + v * line + from, line);
+            (FN(THREE_LINES), copy + v * pitch + from, pitch, tap, (V){ 0 } + bias, relu, to + v * line + from, line);
         }
     for (; v < lines; v++)
         for (int64_t u = 0; u < vectors; u++) {
             const int64_t from = u + 1 < vectors ? u * VL : last;
-            FN(three_block)(1, copy + v * pitch + from, pitch, tap, (V){ 0 } + bias, to + v * line + from, line);
+            FN(three_block)(1, copy + v * pitch + from, pitch, tap, (V){ 0 } + bias, relu, to + v * line + from, line);
         }
 }
 

@@ -43,6 +43,7 @@ typedef struct {
     const pleat_direct_phase *phase;
     pleat_target c;   /* of whole images: only base, the strides row and image, and width count */
     const void *bias; /* m elements, or NULL */
+    bool relu;        /* of the result */
     int64_t lines;    /* of windows, of a band at most */
     pleat_hw low;     /* the row and column of the smallest that the taps of windows (0, 0) read */
     pleat_hw every;   /* rows and columns that are copied */

@@ -235,13 +235,15 @@ static const FN(strip_fn) FN(strips)[2][17] = {
 #undef AT
 
 /* Turns `count` pixels of `lanes` channels, each pixel's channels `width` adjacent elements, into rows of planes. */
-static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T *bias, T *to, int64_t row,
+static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T *bias, bool relu, T *to, int64_t row,
                            int64_t count)
 {
     if (count < VL) {
         for (int64_t l = 0; l < lanes; l++)
-            for (int64_t i = 0; i < count; i++)
-                to[l * row + i] = from[i * width + l] + (bias ? bias[l] : 0);
+            for (int64_t i = 0; i < count; i++) {
+                const T value = from[i * width + l] + (bias ? bias[l] : 0);
+                to[l * row + i] = relu && value < 0 ? 0 : value;
+            }
         return;
     }
     for (int64_t i = 0; i < count; i += VL) {
@@ -254,8 +256,10 @@ static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T 
             FN(transpose)(block);
             PLEAT_UNROLL(16)
             for (int64_t n = 0; n < VL; n++)
-                if (l + n < lanes)
-                    FN(store)(to + (l + n) * row + i, bias ? block[n] + bias[l + n] : block[n]);
+                if (l + n < lanes) {
+                    const V value = bias ? block[n] + bias[l + n] : block[n];
+                    FN(store)(to + (l + n) * row + i, relu ? FN(relu)(value) : value);
+                }
         }
     }
 }
@@ -311,7 +315,7 @@ static void FN(channels)(const pleat_direct_work *w, const T *image, int64_t n, 
                 rows += i ? 0 : lines;
             }
         FN(put_pixels)
-        (sums, vectors * VL, lanes, w->bias ? (const T *)w->bias + o : NULL,
+        (sums, vectors * VL, lanes, w->bias ? (const T *)w->bias + o : NULL, w->relu,
          (T *)w->c.base + o * w->c.row + n * w->c.image + y * w->phases.h * line, w->c.row, rows * line);
     }
 }

@@ -59,6 +59,7 @@ typedef struct {
     pleat_target c;
     bool accumulate;                 /* C += instead of C = */
     const void *row_bias, *col_bias; /* m and n elements, or NULL */
+    bool relu;                       /* of what is then C */
 } pleat_product;
 
 /* What pleat_gemm (ops/gemm.h) takes: C[b] = A[b] B[b], or C[b] += A[b] B[b], for every b of a grid of matrices, where
@@ -78,6 +79,7 @@ typedef struct {
     bool accumulate;      /* C += instead of C = */
     const void *row_bias; /* m elements, contiguous: element i is added to row i. Or NULL */
     const void *col_bias; /* n elements, contiguous: element j is added to column j (a linear layer's bias). Or NULL */
+    bool relu;            /* of what is then C */
     int batch_dims;       /* the grid of matrices: 0 means one */
     int64_t batch[PLEAT_MAX_DIMS];
     int64_t a_batch[PLEAT_MAX_DIMS], b_batch[PLEAT_MAX_DIMS],

@@ -11,6 +11,7 @@ typedef struct {
     int64_t a_lane, a_step, b_step, c_row;
     bool add;
     const T *row_bias, *col_bias;
+    bool relu; /* of what is then C */
 } FN(tile);
 
 /* Five rows of A from one pointer: x86 adds one, two or four times a register to it, and three times is a register of
@@ -72,6 +73,13 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors)
                 sum[i][1] += FN(load)(t->c + i * t->c_row + VL);
         }
     }
+    if (t->relu) {
+        PLEAT_UNROLL(16)
+        for (int i = 0; i < rows; i++) {
+            sum[i][0] = FN(relu)(sum[i][0]);
+            sum[i][1] = FN(relu)(sum[i][1]);
+        }
+    }
     PLEAT_UNROLL(16)
     for (int i = 0; i < rows; i++) {
         FN(store)(t->c + i * t->c_row, sum[i][0]);
@@ -118,6 +126,7 @@ static void FN(tile_edge)(const FN(tile) * t, const pleat_target *c, int64_t x, 
     FN(tile) inner = *t;
     inner.c = whole, inner.c_row = NR, inner.add = false;
     inner.row_bias = inner.col_bias = NULL;
+    inner.relu = false;
     FN(tiles)[rows - 1](&inner, columns > VL ? 2 : 1);
     int64_t at = 0;
     for (int64_t j = 0; j < columns; j++) {
@@ -127,7 +136,9 @@ static void FN(tile_edge)(const FN(tile) * t, const pleat_target *c, int64_t x, 
                 v += t->row_bias[i];
             if (t->col_bias)
                 v += t->col_bias[j];
-            t->c[at + i * c->row] = t->add ? v + t->c[at + i * c->row] : v;
+            if (t->add)
+                v += t->c[at + i * c->row];
+            t->c[at + i * c->row] = t->relu && v < 0 ? 0 : v;
         }
         FN(next_column)(c, &at, &x, &y);
     }
@@ -167,7 +178,8 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
                   .a_step = a_lies ? p->a.step[2] : MR,
                   .c_row = c->row,
                   .add = !first || p->accumulate,
-                  .row_bias = first && p->row_bias ? (const T *)p->row_bias + i : NULL };
+                  .row_bias = first && p->row_bias ? (const T *)p->row_bias + i : NULL,
+                  .relu = p->relu && k + depth >= k_end };
             if (p->a.state == PLEAT_UNPACKED)
                 p->a.pack(&p->a, i, rows, k, depth, MR, a_panel);
             else
@@ -218,7 +230,9 @@ static void FN(add_slices)(const pleat_product *p, const void *partial, int64_t 
                     sum[e] += ((const T *)p->row_bias)[i];
                 if (p->col_bias)
                     sum[e] += ((const T *)p->col_bias)[j + e];
-                to[at] = p->accumulate ? sum[e] + to[at] : sum[e];
+                if (p->accumulate)
+                    sum[e] += to[at];
+                to[at] = p->relu && sum[e] < 0 ? 0 : sum[e];
                 FN(next_column)(c, &at, &x, &y);
             }
         }
@@ -346,7 +360,9 @@ PLEAT_INLINE void FN(put)(const pleat_gemm_work *w, int64_t i, int64_t j, T v)
     if (w->col_bias)
         v += ((const T *)w->col_bias)[j];
     T *c = (T *)w->c + i * w->c_row + j * w->c_col;
-    *c = w->accumulate ? v + *c : v;
+    if (w->accumulate)
+        v += *c;
+    *c = w->relu && v < 0 ? 0 : v;
 }
 
 static void FN(direct_sums)(const pleat_gemm_work *w, int64_t i, int rows, int64_t j, int vectors)

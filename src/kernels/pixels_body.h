@@ -3,7 +3,7 @@
 /* The sums of `rows` output channels in `slots` vectors of pixels, whose places in the copy are given, from `start` on;
  * of the first `lanes` they go to the places in `to`, channels `apart`. */
 PLEAT_INLINE void FN(slots)(int rows, int slots, int64_t depth, const int64_t *offset, const T *const *x,
-                            const T *weights, const T *start, int64_t lanes, T *const *to, int64_t apart)
+                            const T *weights, const T *start, bool relu, int64_t lanes, T *const *to, int64_t apart)
 {
     V sum[6][8];
     PLEAT_UNROLL(6)
@@ -31,7 +31,7 @@ PLEAT_INLINE void FN(slots)(int rows, int slots, int64_t depth, const int64_t *o
             return;
         PLEAT_UNROLL(8)
         for (int s = 0; s < slots; s++)
-            FN(store)(to[s] + i * apart, sum[i][s]);
+            FN(store)(to[s] + i * apart, relu ? FN(relu)(sum[i][s]) : sum[i][s]);
     }
 }
 
@@ -61,13 +61,13 @@ static void FN(pixels_phase)(const pleat_direct_work *w, const pleat_direct_phas
             }
         }
         if (w->width == 6)
-            FN(slots)(6, SLOTS_6, f->k, f->offset, x, weights, start, lanes, to, out_row);
+            FN(slots)(6, SLOTS_6, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
         else if (w->width == 4)
-            FN(slots)(4, SLOTS_4, f->k, f->offset, x, weights, start, lanes, to, out_row);
+            FN(slots)(4, SLOTS_4, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
         else if (w->width == 2)
-            FN(slots)(2, SLOTS_1, f->k, f->offset, x, weights, start, lanes, to, out_row);
+            FN(slots)(2, SLOTS_1, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
         else
-            FN(slots)(1, SLOTS_1, f->k, f->offset, x, weights, start, lanes, to, out_row);
+            FN(slots)(1, SLOTS_1, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
     }
 }
 
@@ -130,9 +130,9 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
             const T *weights = (const T *)w->weights + f->weights + o * f->k;
             T *out = straight ? to : sums + i * w->width * area;
             if (three)
-                FN(three)(w->patches, weights, start[0], copy, pitch, most, vectors, at.last, out, at.out_line);
-            else
-                FN(pixels_phase)(w, f, &at, copy, weights, start, lanes, out, straight ? w->c.row : area);
+                FN(three)
+            (w->patches, weights, start[0], w->relu, copy, pitch, most, vectors, at.last, out, at.out_line);
+            else FN(pixels_phase)(w, f, &at, copy, weights, start, lanes, out, straight ? w->c.row : area);
         }
         for (int64_t l = 0; l < lanes && !straight; l++) {
             T *row = to + l * w->c.row;

@@ -3,7 +3,7 @@
  *
  *   T, V, VL    the element, a vector of the instruction set's width, the number of its elements
  *   FN(name)    name_f32 or name_f64
- *   FN(load), FN(store), FN(copy_row), FN(total), FN(transpose)
+ *   FN(load), FN(store), FN(relu), FN(copy_row), FN(total), FN(transpose)
  *
  * Plain GCC vector extensions, which Clang shares. */
 #ifndef PLEAT_KERNELS_SIMD_H
@@ -100,6 +100,13 @@ PLEAT_INLINE V FN(load)(const T *from)
 PLEAT_INLINE void FN(store)(T *to, V v)
 {
     *(PLEAT_ANYWHERE *)to = v;
+}
+
+/* 0 for what is below it, and what was there else, NaN too. */
+PLEAT_INLINE V FN(relu)(V v)
+{
+    const __typeof__(v < v) below = v < 0;
+    return (V)(~below & (__typeof__(below))v);
 }
 
 /* n elements that are step apart, one after another. Rows of images are short: whole vectors, the last of which may

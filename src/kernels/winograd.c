@@ -124,7 +124,7 @@ typedef void (*turn)(int n, const V *in, V *out);
 
 /* Element (i, j) is at in + i row + j column, and goes to out + i out_row + j out_column. */
 PLEAT_INLINE void turn_both(turn fn, int n, int from, int to, const float *in, int64_t row, int64_t column, float *out,
-                            int64_t out_row, int64_t out_column, V add)
+                            int64_t out_row, int64_t out_column, V add, bool relu)
 {
     V t[6][6];
     PLEAT_UNROLL(6)
@@ -144,7 +144,7 @@ PLEAT_INLINE void turn_both(turn fn, int n, int from, int to, const float *in, i
         fn(n, t[i], b);
         PLEAT_UNROLL(6)
         for (int j = 0; j < to; j++)
-            FN(store)(out + i * out_row + j * out_column, b[j] + add);
+            FN(store)(out + i * out_row + j * out_column, relu ? FN(relu)(b[j] + add) : b[j] + add);
     }
 }
 
@@ -250,7 +250,7 @@ PLEAT_INLINE void image_of(const pleat_winograd_work *w, int n, int64_t lines, c
         for (int64_t j = 0; j < w->tiles_w; j++, v += w->c_pad)
             for (int64_t c = 0; c < w->c_pad; c += VL)
                 turn_both(turn_image, n, n + 2, n + 2, strip + (i * columns + j) * n * w->c_pad + c, row, w->c_pad,
-                          v + c, (n + 2) * w->v_stride, w->v_stride, (V){ 0 });
+                          v + c, (n + 2) * w->v_stride, w->v_stride, (V){ 0 }, false);
 }
 
 static void image(const pleat_winograd_work *w, const float *x, int64_t line, int64_t lines, float *strip, float *v)
@@ -274,7 +274,7 @@ PLEAT_INLINE void result_of(const pleat_winograd_work *w, int n, const float *m,
                 if (bias)
                     memcpy(&add, bias + o, (size_t)(w->o - o < VL ? w->o - o : VL) * sizeof *bias);
                 turn_both(turn_back, n, n + 2, n, m + o, (n + 2) * w->m_stride, w->m_stride,
-                          strip + i * n * row + j * n * w->o_pad + o, row, w->o_pad, add);
+                          strip + i * n * row + j * n * w->o_pad + o, row, w->o_pad, add, w->relu);
             }
 }
 
@@ -296,7 +296,7 @@ PLEAT_INLINE void gradient_of(const pleat_winograd_work *w, int n, int64_t lines
         for (int64_t j = 0; j < w->tiles_w; j++, m += w->o_pad)
             for (int64_t o = 0; o < w->o_pad; o += VL)
                 turn_both(turn_gradient, n, n, n + 2, strip + i * n * row + j * n * w->o_pad + o, row, w->o_pad, m + o,
-                          (n + 2) * w->m_stride, w->m_stride, (V){ 0 });
+                          (n + 2) * w->m_stride, w->m_stride, (V){ 0 }, false);
 }
 
 static void gradient(const pleat_winograd_work *w, const float *dy, int64_t line, int64_t lines, float *strip, float *m)
@@ -321,9 +321,9 @@ static void kernels(const pleat_winograd_work *w, const float *packed, int64_t p
             const float *g = packed + c * 9 * width + start + half;
             float *to = u + (panel * w->c + c) * width + half;
             if (w->tile == 4)
-                turn_both(turn_kernel, 4, 3, 6, g, row, column, to, 6 * matrix, matrix, (V){ 0 });
+                turn_both(turn_kernel, 4, 3, 6, g, row, column, to, 6 * matrix, matrix, (V){ 0 }, false);
             else
-                turn_both(turn_kernel, 2, 3, 4, g, row, column, to, 4 * matrix, matrix, (V){ 0 });
+                turn_both(turn_kernel, 2, 3, 4, g, row, column, to, 4 * matrix, matrix, (V){ 0 }, false);
         }
 }
 
@@ -335,9 +335,11 @@ static void kernels_gradient(const pleat_winograd_work *w, const float *u, int64
         for (int64_t half = 0; half < width; half += VL) {
             const float *from = u + (panel * w->c + c) * width + half;
             if (w->tile == 4)
-                turn_both(turn_kernel_back, 4, 6, 3, from, 6 * matrix, matrix, g + half, 3 * width, width, (V){ 0 });
+                turn_both(turn_kernel_back, 4, 6, 3, from, 6 * matrix, matrix, g + half, 3 * width, width, (V){ 0 },
+                          false);
             else
-                turn_both(turn_kernel_back, 2, 4, 3, from, 4 * matrix, matrix, g + half, 3 * width, width, (V){ 0 });
+                turn_both(turn_kernel_back, 2, 4, 3, from, 4 * matrix, matrix, g + half, 3 * width, width, (V){ 0 },
+                          false);
         }
         for (int64_t o = 0; o < channels; o++)
             for (int64_t k = 0; k < 9; k++)

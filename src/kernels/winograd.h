@@ -29,6 +29,7 @@ typedef struct {
     int64_t tiles_w;          /* in a line of tiles */
     int64_t v_stride, m_stride; /* from one matrix to the next */
     bool flip_h, flip_w;        /* the kernels are turned round */
+    bool relu;                  /* of the result */
 } pleat_winograd_work;
 
 struct pleat_winograd_kernels {

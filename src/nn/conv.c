@@ -18,9 +18,17 @@ static pleat_tensor *conv2d_forward(pleat_module *self, pleat_tensor *x)
     return pleat_conv2d(x, c->weight, c->bias, &c->opts);
 }
 
-static const pleat_module_class conv2d_class = { .name = "conv2d",
-                                                 .state_size = sizeof(conv2d),
-                                                 .forward = conv2d_forward };
+static pleat_tensor *conv2d_forward_relu(pleat_module *self, pleat_tensor *x)
+{
+    const conv2d *c = pleat_module_state(self);
+    pleat_conv2d_opts opts = c->opts;
+    opts.relu = true;
+    return pleat_conv2d(x, c->weight, c->bias, &opts);
+}
+
+static const pleat_module_class conv2d_class = {
+    .name = "conv2d", .state_size = sizeof(conv2d), .forward = conv2d_forward, .forward_relu = conv2d_forward_relu
+};
 
 /* The groups that 0 stands for, or 0 with an error where they do not divide the channels. */
 static int64_t groups_of(const char *layer, int64_t in, int64_t out, int64_t groups)
@@ -70,9 +78,17 @@ static pleat_tensor *conv1d_forward(pleat_module *self, pleat_tensor *x)
     return pleat_conv1d(x, c->weight, c->bias, &c->opts);
 }
 
-static const pleat_module_class conv1d_class = { .name = "conv1d",
-                                                 .state_size = sizeof(conv1d),
-                                                 .forward = conv1d_forward };
+static pleat_tensor *conv1d_forward_relu(pleat_module *self, pleat_tensor *x)
+{
+    const conv1d *c = pleat_module_state(self);
+    pleat_conv1d_opts opts = c->opts;
+    opts.relu = true;
+    return pleat_conv1d(x, c->weight, c->bias, &opts);
+}
+
+static const pleat_module_class conv1d_class = {
+    .name = "conv1d", .state_size = sizeof(conv1d), .forward = conv1d_forward, .forward_relu = conv1d_forward_relu
+};
 
 /* A window of height 1, whose defaults stay what they are. */
 static pleat_window flat(int64_t kernel, int64_t stride, int64_t padding, int64_t dilation)
@@ -112,9 +128,18 @@ static pleat_tensor *conv_transpose2d_forward(pleat_module *self, pleat_tensor *
     return pleat_conv_transpose2d(x, c->weight, c->bias, &c->opts);
 }
 
+static pleat_tensor *conv_transpose2d_forward_relu(pleat_module *self, pleat_tensor *x)
+{
+    const conv_transpose2d *c = pleat_module_state(self);
+    pleat_conv_transpose2d_opts opts = c->opts;
+    opts.relu = true;
+    return pleat_conv_transpose2d(x, c->weight, c->bias, &opts);
+}
+
 static const pleat_module_class conv_transpose2d_class = { .name = "conv_transpose2d",
                                                            .state_size = sizeof(conv_transpose2d),
-                                                           .forward = conv_transpose2d_forward };
+                                                           .forward = conv_transpose2d_forward,
+                                                           .forward_relu = conv_transpose2d_forward_relu };
 
 static bool fits(int64_t output_padding, int64_t stride, int64_t dilation)
 {
@@ -165,9 +190,18 @@ static pleat_tensor *conv_transpose1d_forward(pleat_module *self, pleat_tensor *
     return pleat_conv_transpose1d(x, c->weight, c->bias, &c->opts);
 }
 
+static pleat_tensor *conv_transpose1d_forward_relu(pleat_module *self, pleat_tensor *x)
+{
+    const conv_transpose1d *c = pleat_module_state(self);
+    pleat_conv_transpose1d_opts opts = c->opts;
+    opts.relu = true;
+    return pleat_conv_transpose1d(x, c->weight, c->bias, &opts);
+}
+
 static const pleat_module_class conv_transpose1d_class = { .name = "conv_transpose1d",
                                                            .state_size = sizeof(conv_transpose1d),
-                                                           .forward = conv_transpose1d_forward };
+                                                           .forward = conv_transpose1d_forward,
+                                                           .forward_relu = conv_transpose1d_forward_relu };
 
 pleat_module *pleat_nn_conv_transpose1d(int64_t in_channels, int64_t out_channels, int64_t kernel,
                                         const pleat_conv_transpose1d_opts *opts)

@@ -42,7 +42,8 @@ pleat_tensor *pleat_conv1d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *
                                          .groups = o.groups,
                                          .same = o.same,
                                          .more = { 0, o.more },
-                                         .mode = o.mode };
+                                         .mode = o.mode,
+                                         .relu = o.relu };
         const pleat_scope scope = pleat_scope_begin();
         y = pleat_conv2d(as_image(x), as_image(weight), bias, &flat);
         y = pleat_scope_return(scope, y ? pleat_squeeze(y, -2) : NULL);
@@ -63,7 +64,8 @@ pleat_tensor *pleat_conv_transpose1d(pleat_tensor *x, pleat_tensor *weight, plea
                                                    .output_padding = { 0, o.output_padding },
                                                    .dilation = along(o.dilation),
                                                    .groups = o.groups,
-                                                   .output_size = along(o.output_size) };
+                                                   .output_size = along(o.output_size),
+                                                   .relu = o.relu };
         const pleat_scope scope = pleat_scope_begin();
         y = pleat_conv_transpose2d(as_image(x), as_image(weight), bias, &flat);
         y = pleat_scope_return(scope, y ? pleat_squeeze(y, -2) : NULL);

@@ -56,7 +56,7 @@ static pleat_status backward(pleat_call *call)
     const pleat_conv_params *p = call->params;
     const pleat_conv2d_opts opts = pleat_conv_opts(p);
     const pleat_hw kernel = pleat_conv_kernel(&call->in_spec[1]);
-    pleat_tensor *grad = call->grad_out[0];
+    pleat_tensor *grad = pleat_conv_grad(call);
     const bool empty = pleat_shape_numel(call->in_spec[0].shape) == 0; /* its gradient is nothing */
     if (pleat_wants(call, 0) && !empty) {
         const pleat_conv_shape shape = pleat_conv_shape_of(call, &call->in_spec[0], &call->out_spec[0], kernel);
@@ -81,18 +81,8 @@ static double flops(const pleat_call *call)
     return pleat_conv_flops(&call->out_spec[0], &call->in_spec[1]);
 }
 
-const pleat_op pleat_op_conv2d = {
-    .name = "conv2d",
-    .inputs = 3,
-    .outputs = 1,
-    .optional = PLEAT_IN(2),
-    .params_size = sizeof(pleat_conv_params),
-    .keeps = { [0] = PLEAT_KEEP_IN(1), [1] = PLEAT_KEEP_IN(0) },
-    .infer = infer,
-    .forward = forward,
-    .backward = backward,
-    .flops = flops,
-};
+const pleat_op pleat_op_conv2d = { PLEAT_CONV_OP(conv2d, 0) };
+const pleat_op pleat_op_conv2d_relu = { PLEAT_CONV_OP(conv2d_relu, PLEAT_KEEP_OUT(0)) };
 
 pleat_tensor *pleat_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias, const pleat_conv2d_opts *opts)
 {
@@ -100,13 +90,15 @@ pleat_tensor *pleat_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *
     if (opts) {
         params.window = (pleat_window){ .stride = opts->stride, .padding = opts->padding, .dilation = opts->dilation };
         params.groups = opts->groups;
+        params.relu = opts->relu;
         if (x && pleat_ndim(weight) == 4) { /* the op says what is wrong with any other weight */
             const char *context = pleat_begin_context("conv2d");
             x = pleat_conv_pad(x, (pleat_hw){ pleat_size(weight, 2), pleat_size(weight, 3) }, opts, &params.window);
             pleat_end_context(context);
         }
     }
-    return pleat_apply(&pleat_op_conv2d, (pleat_tensor *[]){ x, weight, bias }, 3, &params);
+    return pleat_apply(params.relu ? &pleat_op_conv2d_relu : &pleat_op_conv2d, (pleat_tensor *[]){ x, weight, bias }, 3,
+                       &params);
 }
 
 pleat_hw pleat_conv2d_output_size(pleat_hw image, pleat_hw kernel, const pleat_conv2d_opts *opts)

@@ -43,6 +43,7 @@ static pleat_status pointwise(const pleat_conv_shape *s, int64_t m, int64_t k, c
         .b = { pack, x, .lane = 1, .step = { 0, 0, pixels }, .size = { 1, k } },
         .c = { y, .row = pixels, .column = 1, .width = pixels, .height = 1 },
         .row_bias = bias,
+        .relu = s->relu,
     };
     const pleat_product_grid images = { .dims = 2,
                                         .size = { s->groups, s->n },
@@ -79,6 +80,7 @@ pleat_status pleat_conv_forward(const pleat_conv_shape *s, const void *x, const 
         .b = { kernels->conv->pack_windows[s->dtype], x, .source = &patches },
         .c = { y, pixels, 1, s->out.w, s->o * pixels, s->out.w, s->out.h },
         .row_bias = bias,
+        .relu = s->relu,
     };
     const pleat_product_grid groups = {
         .dims = 1, .size = { s->groups }, .a = { o * taps }, .b = { c * plane }, .c = { o * pixels }, .row_bias = { o }
@@ -159,6 +161,7 @@ pleat_status pleat_conv_by_data(const pleat_conv_shape *s, const void *dy, const
                 .c = { (char *)dx + (i * s->image.w + j) * size, plane, s->stride.w, s->stride.h * s->image.w,
                        s->c * plane, w.pixels, h.pixels },
                 .row_bias = bias,
+                .relu = s->relu,
             };
             if (together && ++count < phases.h * phases.w)
                 continue;

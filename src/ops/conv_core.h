@@ -22,6 +22,7 @@ typedef struct {
     pleat_hw image; /* H, W: of x */
     pleat_hw out;   /* OH, OW: of y */
     pleat_hw kernel, stride, padding, dilation;
+    bool relu; /* of the result: forward's and by_data's */
 } pleat_conv_shape;
 
 /* All three overwrite their result, run in parallel, give the same bits for any number of threads, and fail only with

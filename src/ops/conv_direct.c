@@ -225,8 +225,12 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
                .groups = groups,
                .over_channels = over_channels,
                .images = product->n / (patches->windows.h * patches->windows.w),
-               .work = {
-                   .dtype = product->dtype, .patches = patches, .m = product->m, .phases = phases, .c = product->c } };
+               .work = { .dtype = product->dtype,
+                         .patches = patches,
+                         .m = product->m,
+                         .phases = phases,
+                         .c = product->c,
+                         .relu = product->relu } };
     pleat_direct_work *w = &p.work;
     w->c.width = 0;
     int64_t terms = 0;

@@ -1,6 +1,7 @@
 /* The convolution triad's common checks. */
 #include "ops/conv_op.h"
 
+#include "ops/ops.h"
 #include "tensor/error.h"
 
 pleat_status pleat_images_of(const char *name, const pleat_spec *spec, pleat_images *images)
@@ -46,11 +47,12 @@ pleat_status pleat_conv_check_bias(const pleat_spec *bias, int64_t channels)
 
 pleat_conv_shape pleat_conv_shape_of(const pleat_call *call, const pleat_spec *x, const pleat_spec *y, pleat_hw kernel)
 {
+    const pleat_conv_params *params = call->params;
     pleat_window w = { 0 };
     pleat_images from = { 0 }, to = { 0 };
     int64_t groups = 1;
     /* infer has seen to it that none of these fails */
-    pleat_conv_resolve(call->params, kernel, &w, &groups);
+    pleat_conv_resolve(params, kernel, &w, &groups);
     pleat_images_of("input", x, &from);
     pleat_images_of("output", y, &to);
     return (pleat_conv_shape){ .dtype = x->dtype,
@@ -63,7 +65,8 @@ pleat_conv_shape pleat_conv_shape_of(const pleat_call *call, const pleat_spec *x
                                .kernel = kernel,
                                .stride = w.stride,
                                .padding = w.padding,
-                               .dilation = w.dilation };
+                               .dilation = w.dilation,
+                               .relu = params->relu };
 }
 
 void pleat_conv_same(const pleat_conv2d_opts *o, const pleat_window *full, pleat_hw *before, pleat_hw *behind)
@@ -104,6 +107,13 @@ double pleat_conv_flops(const pleat_spec *t, const pleat_spec *weight)
 {
     const int64_t *w = weight->shape.dim;
     return 2.0 * (double)pleat_shape_numel(t->shape) * (double)(w[1] * w[2] * w[3]);
+}
+
+pleat_tensor *pleat_conv_grad(const pleat_call *call)
+{
+    const pleat_conv_params *params = call->params;
+    pleat_tensor *g = call->grad_out[0];
+    return params->relu ? pleat_apply(&pleat_op_relu_grad, (pleat_tensor *[]){ g, call->out[0] }, 2, NULL) : g;
 }
 
 pleat_tensor *pleat_conv_bias_grad(pleat_tensor *grad)

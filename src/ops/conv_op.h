@@ -12,6 +12,7 @@ typedef struct {
     pleat_hw output_padding; /* conv_transpose2d's */
     pleat_hw output_size;    /* likewise; {0, 0}: by output_padding */
     int64_t groups;          /* 0: 1 */
+    bool relu;               /* of the result: of the ops conv2d_relu and conv_transpose2d_relu */
 } pleat_conv_params;
 
 /* The images of a batch, or the one of (C, H, W). */
@@ -51,6 +52,15 @@ pleat_tensor *pleat_conv_pad(pleat_tensor *x, pleat_hw kernel, const pleat_conv2
 /* Floating-point operations: each element of t, of the size of what the windows make, meets all the weights of its
  * channel. Multiplications and additions both count, as everybody counts them. */
 double pleat_conv_flops(const pleat_spec *t, const pleat_spec *weight);
+
+/* conv2d, conv_transpose2d, and both with a relu, which keeps more for every gradient; made of the file's functions. */
+#define PLEAT_CONV_OP(op, more)                                                                                        \
+    .name = #op, .inputs = 3, .outputs = 1, .optional = PLEAT_IN(2), .params_size = sizeof(pleat_conv_params),         \
+    .keeps = { PLEAT_KEEP_IN(1) | (more), PLEAT_KEEP_IN(0) | (more), (more) }, .infer = infer, .forward = forward,     \
+    .backward = backward, .flops = flops
+
+/* The gradient of what was convolved, before a relu. */
+pleat_tensor *pleat_conv_grad(const pleat_call *call);
 
 /* The gradient by the bias: the sum over all but the channels. */
 pleat_tensor *pleat_conv_bias_grad(pleat_tensor *grad);

@@ -57,7 +57,7 @@ static pleat_status backward(pleat_call *call)
 {
     const pleat_conv2d_opts opts = pleat_conv_opts(call->params);
     const pleat_spec *x = &call->in_spec[0];
-    pleat_tensor *grad = call->grad_out[0];
+    pleat_tensor *grad = pleat_conv_grad(call);
     if (pleat_wants(call, 0))
         call->grad_in[0] =
             pleat_conv_crop(pleat_conv2d(grad, call->in[1], NULL, &opts),
@@ -74,18 +74,8 @@ static double flops(const pleat_call *call)
     return pleat_conv_flops(&call->in_spec[0], &call->in_spec[1]);
 }
 
-const pleat_op pleat_op_conv_transpose2d = {
-    .name = "conv_transpose2d",
-    .inputs = 3,
-    .outputs = 1,
-    .optional = PLEAT_IN(2),
-    .params_size = sizeof(pleat_conv_params),
-    .keeps = { [0] = PLEAT_KEEP_IN(1), [1] = PLEAT_KEEP_IN(0) },
-    .infer = infer,
-    .forward = forward,
-    .backward = backward,
-    .flops = flops,
-};
+const pleat_op pleat_op_conv_transpose2d = { PLEAT_CONV_OP(conv_transpose2d, 0) };
+const pleat_op pleat_op_conv_transpose2d_relu = { PLEAT_CONV_OP(conv_transpose2d_relu, PLEAT_KEEP_OUT(0)) };
 
 pleat_tensor *pleat_conv_transpose2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
                                      const pleat_conv_transpose2d_opts *opts)
@@ -96,8 +86,10 @@ pleat_tensor *pleat_conv_transpose2d(pleat_tensor *x, pleat_tensor *weight, plea
         params.output_padding = opts->output_padding;
         params.output_size = opts->output_size;
         params.groups = opts->groups;
+        params.relu = opts->relu;
     }
-    return pleat_apply(&pleat_op_conv_transpose2d, (pleat_tensor *[]){ x, weight, bias }, 3, &params);
+    return pleat_apply(params.relu ? &pleat_op_conv_transpose2d_relu : &pleat_op_conv_transpose2d,
+                       (pleat_tensor *[]){ x, weight, bias }, 3, &params);
 }
 
 pleat_hw pleat_conv_transpose2d_output_size(pleat_hw image, pleat_hw kernel, const pleat_conv_transpose2d_opts *opts)

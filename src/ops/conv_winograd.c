@@ -88,6 +88,7 @@ static plan plan_of(const pleat_product *product, const pleat_product_grid *grou
     w->o_pad = p.panels * w->width;
     w->size = patches->size;
     w->windows = patches->windows;
+    w->relu = product->relu;
     w->flip_h = patches->tap_step.h < 0;
     w->flip_w = patches->tap_step.w < 0;
     w->low =

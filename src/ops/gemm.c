@@ -232,6 +232,7 @@ pleat_status pleat_products(const pleat_product *product, const pleat_product_gr
         p.c = (pleat_target){ .base = partial, .width = n, .height = 1, .column = 1 };
         p.accumulate = false;
         p.row_bias = p.col_bias = NULL;
+        p.relu = false;
     }
     const int64_t grain = w.work > 0 ? (int64_t)(CHUNK_WORK / w.work) : 1;
     pleat_parallel_for(chunks, w.slices > 1 || grain < 1 ? 1 : grain, run_chunks, &w);
@@ -347,6 +348,7 @@ pleat_status pleat_gemm(const pleat_gemm_work *work)
         .accumulate = w.accumulate,
         .row_bias = w.row_bias,
         .col_bias = w.col_bias,
+        .relu = w.relu,
     };
     pleat_product_grid grid = { .dims = w.batch_dims };
     for (int d = 0; d < w.batch_dims; d++) {

@@ -145,7 +145,7 @@ pleat_tensor *pleat_local_conv2d(pleat_tensor *x, pleat_tensor *weight, pleat_te
     const char *context = pleat_begin_context("local_conv2d");
     const pleat_scope scope = pleat_scope_begin();
     pleat_tensor *y = local(x, weight, bias, opts ? opts : &(pleat_conv2d_opts){ 0 });
-    return finish(scope, context, y, pleat_ndim(x) == 3);
+    return finish(scope, context, opts && opts->relu ? pleat_relu(y) : y, pleat_ndim(x) == 3);
 }
 
 pleat_tensor *pleat_local_conv_transpose2d(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias,
@@ -154,5 +154,5 @@ pleat_tensor *pleat_local_conv_transpose2d(pleat_tensor *x, pleat_tensor *weight
     const char *context = pleat_begin_context("local_conv_transpose2d");
     const pleat_scope scope = pleat_scope_begin();
     pleat_tensor *y = local_transpose(x, weight, bias, opts ? opts : &(pleat_conv_transpose2d_opts){ 0 });
-    return finish(scope, context, y, pleat_ndim(x) == 3);
+    return finish(scope, context, opts && opts->relu ? pleat_relu(y) : y, pleat_ndim(x) == 3);
 }

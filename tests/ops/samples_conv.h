@@ -86,6 +86,10 @@ static void samples_conv2d(void)
     SAMPLE(pleat_conv2d(values(1, 1, 1, 9), values(2, 1, 1, 4), NULL, CONV(.stride = { 1, 2 })));
     SAMPLE(pleat_conv2d(values(0, 2, 4, 4), values(3, 2, 3, 3), values(3), NULL)); /* no image */
     SAMPLE(pleat_conv2d(values(2, 0, 4, 4), values(3, 0, 3, 3), values(3), NULL)); /* no channel */
+    SAMPLE(pleat_conv2d(values(2, 2, 5, 4), values(3, 2, 3, 3), values(3), CONV(.relu = true)));
+    SAMPLE(
+        pleat_conv2d(values(2, 5, 6), values(4, 1, 2, 2), NULL, CONV(.groups = 2, .stride = { 2, 1 }, .relu = true)));
+    SAMPLE(pleat_conv2d(values(0, 2, 4, 4), values(3, 2, 3, 3), values(3), CONV(.relu = true)));
 }
 
 static void samples_conv_transpose2d(void)
@@ -107,6 +111,10 @@ static void samples_conv_transpose2d(void)
     SAMPLE(pleat_conv_transpose2d(values(4, 5, 5), values(4, 2, 3, 3), values(2), NULL));
     SAMPLE(pleat_conv_transpose2d(values(0, 2, 4, 4), values(2, 3, 3, 3), values(3), NULL));
     SAMPLE(pleat_conv_transpose2d(values(2, 0, 4, 4), values(0, 3, 3, 3), values(3), NULL));
+    SAMPLE(pleat_conv_transpose2d(values(2, 2, 3, 4), values(2, 3, 3, 2), values(3),
+                                  CONV_TRANSPOSE(.stride = { 2, 1 }, .relu = true)));
+    SAMPLE(pleat_conv_transpose2d(values(2, 3, 3), values(2, 3, 2, 2), NULL, CONV_TRANSPOSE(.relu = true)));
+    SAMPLE(pleat_conv_transpose2d(values(0, 2, 4, 4), values(2, 3, 3, 3), values(3), CONV_TRANSPOSE(.relu = true)));
 }
 
 static void samples_conv2d_weight(void)

@@ -29,7 +29,11 @@ START_TEST(forward_is_the_formula)
                            .ow = oracle_draw(&state, 2, 6) };
         z.h = (z.oh - 1) * f.stride.h - 2 * f.padding.h + f.dilation.h * (z.kh - 1) + extra.h + 1;
         z.w = (z.ow - 1) * f.stride.w - 2 * f.padding.w + f.dilation.w * (z.kw - 1) + extra.w + 1;
-        const pleat_conv_transpose2d_opts opts = { f.stride, f.padding, extra, f.dilation, f.groups, false, { 0, 0 } };
+        const pleat_conv_transpose2d_opts opts = { .stride = f.stride,
+                                                   .padding = f.padding,
+                                                   .output_padding = extra,
+                                                   .dilation = f.dilation,
+                                                   .groups = f.groups };
         const pleat_dtype dtype = i % 2 ? PLEAT_F32 : PLEAT_F64;
         pleat_tensor *in[] = { random_view(PLEAT_SHAPE(z.n, z.o, z.oh, z.ow), dtype, i % VIEW_KINDS), NULL, NULL };
         in[1] = random_view(PLEAT_SHAPE(z.o, z.c / f.groups, z.kh, z.kw), dtype, i / 5 % VIEW_KINDS);

@@ -145,7 +145,9 @@ START_TEST(h_both_convolutions)
         pleat_clone(pleat_narrow(pleat_detach(in[0]), 0, 0, 2)); /* two images take the loops long enough */
     pleat_set_requires_grad(x, true);
     y = pleat_conv_transpose2d(
-        x, wt, in[2], &(pleat_conv_transpose2d_opts){ f.stride, f.padding, { 1, 2 }, f.dilation, 1, false, { 0, 0 } });
+        x, wt, in[2],
+        &(pleat_conv_transpose2d_opts){
+            .stride = f.stride, .padding = f.padding, .output_padding = { 1, 2 }, .dilation = f.dilation });
     ck_assert(pleat_shape_equal(pleat_shape_of(y), PLEAT_SHAPE(2, 64, 36, 49)));
     const oracle_sizes t = { 2, 64, 36, 49, 32, 3, 2, 16, 16 };
     oracle_compare("conv_transpose2d", y, &t, &f, NULL, wt, x, in[2]);
