@@ -22,7 +22,7 @@ struct pleat_module {
     pleat_member *parameters, *buffers, *children;
 };
 
-extern const pleat_module_class pleat_relu_class;
+extern const pleat_module_class pleat_relu_class, pleat_max_pool2d_class;
 
 /* As pleat_forward, by the class's forward_relu, which it has. */
 pleat_tensor *pleat_forward_relu(pleat_module *m, pleat_tensor *x);

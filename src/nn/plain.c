@@ -40,9 +40,9 @@ static pleat_tensor *max_pool2d_forward(pleat_module *self, pleat_tensor *x)
     return pleat_max_pool2d(x, pleat_module_state(self));
 }
 
-static const pleat_module_class max_pool2d_class = { .name = "max_pool2d",
-                                                     .state_size = sizeof(pleat_window),
-                                                     .forward = max_pool2d_forward };
+const pleat_module_class pleat_max_pool2d_class = { .name = "max_pool2d",
+                                                    .state_size = sizeof(pleat_window),
+                                                    .forward = max_pool2d_forward };
 
 pleat_module *pleat_nn_max_pool2d(const pleat_window *window)
 {
@@ -60,7 +60,7 @@ pleat_module *pleat_nn_max_pool2d(const pleat_window *window)
                    (long long)window->kernel.w);
         return NULL;
     }
-    pleat_module *m = pleat_module_new(&max_pool2d_class);
+    pleat_module *m = pleat_module_new(&pleat_max_pool2d_class);
     if (m)
         *(pleat_window *)pleat_module_state(m) = *window;
     return m;

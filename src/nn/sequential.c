@@ -7,15 +7,29 @@
 
 #include <stdio.h>
 
+static bool is(const pleat_member *c, const pleat_module_class *class)
+{
+    return c && c->child->cls == class;
+}
+
+/* A relu in front of a max pool comes after it, where there is less of everything: the largest of what is above zero
+ * stays the largest, and whichever of the zeros is chosen gets no gradient. A relu behind another layer is done by
+ * that, where it can. */
 static pleat_tensor *sequential_forward(pleat_module *self, pleat_tensor *x)
 {
     const pleat_scope scope = pleat_scope_begin();
-    for (const pleat_member *c = self->children; c; c = c->next)
-        if (c->next && c->next->child->cls == &pleat_relu_class && c->child->cls->forward_relu) {
+    for (const pleat_member *c = self->children; c; c = c->next) {
+        const pleat_member *next = c->next;
+        if (is(c, &pleat_relu_class) && is(next, &pleat_max_pool2d_class)) {
+            x = pleat_forward(c->child, pleat_forward(next->child, x));
+            c = next;
+        } else if (is(next, &pleat_relu_class) && !is(next->next, &pleat_max_pool2d_class) &&
+                   c->child->cls->forward_relu) {
             x = pleat_forward_relu(c->child, x);
-            c = c->next;
+            c = next;
         } else
             x = pleat_forward(c->child, x);
+    }
     return pleat_scope_return(scope, x);
 }
 

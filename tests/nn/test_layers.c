@@ -193,6 +193,56 @@ START_TEST(a_relu_is_fused)
     }
     ck_assert(pleat_item(pleat_module_buffer(m, "0.num_batches_tracked")) >= 2);
     pleat_module_free(m);
+
+    pleat_tensor *line = pleat_randn(PLEAT_SHAPE(3, 2, 6), PLEAT_F64);
+    pleat_module *const layers[] = { pleat_nn_conv2d(2, 3, HW(2, 2), NULL),
+                                     pleat_nn_conv_transpose2d(2, 3, HW(2, 2), NULL), pleat_nn_conv1d(2, 3, 2, NULL),
+                                     pleat_nn_conv_transpose1d(2, 3, 2, NULL) };
+    for (int i = 0; i < 4; i++) {
+        m = pleat_sequential(layers[i], pleat_nn_relu());
+        ck_assert_ok(pleat_module_to(m, PLEAT_F64));
+        ck_assert_ok(pleat_gradcheck_module(m, i < 2 ? x : line, NULL));
+        ck_assert(
+            pleat_equal(pleat_forward(m, i < 2 ? x : line), pleat_relu(pleat_forward(layers[i], i < 2 ? x : line))));
+        pleat_module_free(m);
+    }
+    pleat_scope_end(s);
+}
+END_TEST
+
+/* Equal elements, or NaN on both sides. */
+static void are_equal(pleat_tensor *a, pleat_tensor *b)
+{
+    ck_assert(pleat_shape_equal(pleat_shape_of(a), pleat_shape_of(b)));
+    const float *x = pleat_data_f32(pleat_contiguous(a)), *y = pleat_data_f32(pleat_contiguous(b));
+    for (int64_t i = 0; i < pleat_numel(a); i++)
+        ck_assert(x[i] == y[i] || (isnan(x[i]) && isnan(y[i])));
+}
+
+/* A relu comes after the max pool that follows it; nobody can tell, wherever the largest are equal, zero or NaN. */
+START_TEST(a_relu_and_a_max_pool_change_places)
+{
+    const pleat_scope s = pleat_scope_begin();
+    const float some[] = { -1, -2, 3, 3, -3, -1, NAN, 1, 0, 0, -5, -5, -1, 0, -6, 2, 5, -1, -1, -1, NAN, -1, 0, 4 };
+    const pleat_window window = { .kernel = { 2, 2 }, .stride = { 1, 2 } };
+    for (int first = 0; first < 2; first++) { /* behind another layer, and in front of all */
+        pleat_module *conv = pleat_nn_conv2d(1, 2, HW(2, 1), NULL);
+        pleat_module *m = first ? pleat_sequential(pleat_nn_relu(), pleat_nn_max_pool2d(&window), conv)
+                                : pleat_sequential(conv, pleat_nn_relu(), pleat_nn_max_pool2d(&window));
+        for (int i = 0; i < 2; i++) {
+            pleat_tensor *x = pleat_from_data(some, PLEAT_SHAPE(1, 1, 4, 6), PLEAT_F32), *y[2], *g[2];
+            x = pleat_set_requires_grad(i ? pleat_randn(PLEAT_SHAPE(3, 1, 7, 9), PLEAT_F32) : x, true);
+            y[0] = pleat_forward(m, x);
+            y[1] = first ? pleat_forward(conv, pleat_max_pool2d(pleat_relu(x), &window))
+                         : pleat_max_pool2d(pleat_relu(pleat_forward(conv, x)), &window);
+            pleat_tensor *v = pleat_randn(pleat_shape_of(y[0]), PLEAT_F32);
+            for (int k = 0; k < 2; k++)
+                ck_assert_ok(pleat_gradients(&y[k], 1, &x, 1, &(pleat_gradients_opts){ .grad_outputs = &v }, &g[k]));
+            are_equal(y[0], y[1]);
+            are_equal(g[0], g[1]);
+        }
+        pleat_module_free(m);
+    }
     pleat_scope_end(s);
 }
 END_TEST
@@ -346,5 +396,5 @@ START_TEST(fans_and_distributions)
 END_TEST
 
 RUN_TESTS("layers", members_are_pytorchs, they_start_as_pytorchs_do, a_network_computes_what_pytorchs_does,
-          options_reach_the_op, a_relu_is_fused, a_residual_block_adds, a_sequence_frees_what_is_in_between,
-          bad_arguments, no_memory, fans_and_distributions)
+          options_reach_the_op, a_relu_is_fused, a_relu_and_a_max_pool_change_places, a_residual_block_adds,
+          a_sequence_frees_what_is_in_between, bad_arguments, no_memory, fans_and_distributions)
