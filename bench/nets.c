@@ -34,6 +34,17 @@ static pleat_module *resnet20(void)
                             pleat_nn_linear(64, 10));
 }
 
+/* The same, its blocks run again for the gradient. */
+static pleat_module *resnet20_recomputed(void)
+{
+    pleat_module *m = resnet20();
+    for (char name[] = "3"; name[0] <= '9'; name[0]++)
+        pleat_module_recompute(pleat_module_child(m, name), true);
+    pleat_module_recompute(pleat_module_child(m, "10"), true);
+    pleat_module_recompute(pleat_module_child(m, "11"), true);
+    return m;
+}
+
 /* ---- The smaller ones ---- */
 
 static const pleat_window two = { .kernel = { 2, 2 } };
@@ -71,7 +82,8 @@ static const struct {
 } nets[] = { { "mlp784-128-10", mlp, 1, 28, 409088 },
              { "lenet5", lenet5, 1, 28, 2263920 },
              { "mnist-cnn", mnist_cnn, 1, 28, 97248768 },
-             { "resnet20", resnet20, 3, 32, 243994368 } };
+             { "resnet20", resnet20, 3, 32, 243994368 },
+             { "resnet20-recomputed", resnet20_recomputed, 3, 32, 243994368 } };
 
 /* ---- Steps ---- */
 
@@ -146,7 +158,7 @@ void bench_add_nets(void)
 {
     static const struct {
         int net, batch;
-    } steps[] = { { 0, 64 }, { 0, 1 }, { 1, 64 }, { 1, 1 }, { 2, 64 }, { 3, 128 } };
+    } steps[] = { { 0, 64 }, { 0, 1 }, { 1, 64 }, { 1, 1 }, { 2, 64 }, { 3, 128 }, { 4, 128 } };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         bench_case *c = bench_add("train", "%s bs%d", nets[steps[i].net].name, steps[i].batch);
         c->flops = steps[i].batch * nets[steps[i].net].flops;

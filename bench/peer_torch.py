@@ -8,6 +8,7 @@ faster in the memory format channels_last the case is there twice, as op and as 
 """
 import argparse
 import ctypes
+import functools
 import os
 import re
 import statistics
@@ -17,6 +18,7 @@ import time
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 
 CASES = {}  # 'op,case': (flops, bytes, make); make() returns what one call is
 
@@ -196,6 +198,13 @@ def resnet20():
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
+def resnet20_recomputed():
+    net = resnet20()
+    for block in net[3:12]:
+        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+    return net
+
+
 def lenet5():
     return nn.Sequential(nn.Conv2d(1, 6, 5, 1, 2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(),
                          nn.MaxPool2d(2), nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
@@ -212,7 +221,8 @@ def mlp():
 
 
 NETS = {'mlp784-128-10': (mlp, (1, 28, 28), 409088.0), 'lenet5': (lenet5, (1, 28, 28), 2263920.0),
-        'mnist-cnn': (mnist_cnn, (1, 28, 28), 97248768.0), 'resnet20': (resnet20, (3, 32, 32), 243994368.0)}
+        'mnist-cnn': (mnist_cnn, (1, 28, 28), 97248768.0), 'resnet20': (resnet20, (3, 32, 32), 243994368.0),
+        'resnet20-recomputed': (resnet20_recomputed, (3, 32, 32), 243994368.0)}
 
 
 def optimizer(name, parameters, lr):
@@ -246,7 +256,7 @@ def optimizer_step(kind, name):
 
 
 for name, batch in (('mlp784-128-10', 64), ('mlp784-128-10', 1), ('lenet5', 64), ('lenet5', 1), ('mnist-cnn', 64),
-                    ('resnet20', 128)):
+                    ('resnet20', 128), ('resnet20-recomputed', 128)):
     for cl in (False, True):
         add('train' + '_cl' * cl, '%s bs%d' % (name, batch), batch * NETS[name][2], 0,
             lambda name=name, batch=batch, cl=cl: train(name, batch, cl))

@@ -42,6 +42,11 @@ PLEAT_API pleat_tensor *pleat_forward(pleat_module *m, pleat_tensor *x);
 PLEAT_API void pleat_module_free(pleat_module *m);
 PLEAT_API void pleat_module_train(pleat_module *m, bool training); /* it and all below it; modules are born training */
 PLEAT_API bool pleat_module_is_training(const pleat_module *m);
+/* Memory for time: from now on a forward of m keeps nothing for the gradient but its input, its result and the
+ * parameters; the gradient runs it again, with the same random numbers, and leaves the buffers as they are. Gradients
+ * flow to x and to m's parameters, all of one dtype; first ones are the same to the bit. m must live until they are
+ * taken. A deep network whose blocks are run again holds their results, and the insides of one of them at a time. */
+PLEAT_API void pleat_module_recompute(pleat_module *m, bool on);
 /* Casts parameters and buffers of floating type, all below included; gradients are dropped. All or nothing. */
 PLEAT_API pleat_status pleat_module_to(pleat_module *m, pleat_dtype dtype);
 PLEAT_API void pleat_module_zero_grad(pleat_module *m); /* drops the parameters' gradients */

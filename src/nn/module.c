@@ -178,14 +178,8 @@ pleat_tensor *pleat_module_add_buffer(pleat_module *m, const char *name, pleat_t
 
 /* ---- Use ---- */
 
-static pleat_tensor *forward(pleat_module *m, pleat_tensor *x, bool relu)
+pleat_tensor *pleat_module_run(pleat_module *m, pleat_tensor *x, bool relu)
 {
-    if (pleat_pending() != PLEAT_OK)
-        return NULL;
-    if (!m || !x) {
-        pleat_fail(PLEAT_EINVAL, "forward: the %s is NULL", m ? "input" : "module");
-        return NULL;
-    }
     pleat_frame here = { m->name, NULL }; /* what anomaly mode calls the place */
     here.outer = pleat_frame_enter(&here);
     pleat_tensor *y = (relu ? m->cls->forward_relu : m->cls->forward)(m, x);
@@ -194,6 +188,17 @@ static pleat_tensor *forward(pleat_module *m, pleat_tensor *x, bool relu)
         pleat_fail(PLEAT_EINVAL, "forward: a %s gave NULL without an error",
                    m->cls->name); /* keeps one that is pending */
     return y;
+}
+
+static pleat_tensor *forward(pleat_module *m, pleat_tensor *x, bool relu)
+{
+    if (pleat_pending() != PLEAT_OK)
+        return NULL;
+    if (!m || !x) {
+        pleat_fail(PLEAT_EINVAL, "forward: the %s is NULL", m ? "input" : "module");
+        return NULL;
+    }
+    return (m->recompute && pleat_grad_enabled() ? pleat_module_recomputed : pleat_module_run)(m, x, relu);
 }
 
 pleat_tensor *pleat_forward(pleat_module *m, pleat_tensor *x)

@@ -19,6 +19,7 @@ struct pleat_module {
     const char *name; /* in the parent, whose member holds it; NULL without one */
     void *state;
     bool training;
+    bool recompute; /* recompute.c */
     pleat_member *parameters, *buffers, *children;
 };
 
@@ -26,6 +27,10 @@ extern const pleat_module_class pleat_relu_class, pleat_max_pool2d_class;
 
 /* As pleat_forward, by the class's forward_relu, which it has. */
 pleat_tensor *pleat_forward_relu(pleat_module *m, pleat_tensor *x);
+
+/* The class's forward, or its forward_relu; and the same so that nothing of it is kept. */
+pleat_tensor *pleat_module_run(pleat_module *m, pleat_tensor *x, bool relu);
+pleat_tensor *pleat_module_recomputed(pleat_module *m, pleat_tensor *x, bool relu);
 
 /* Calls fn for m and every module below it, each before its children. */
 void pleat_module_walk(pleat_module *m, void (*fn)(pleat_module *m, void *user), void *user);
