@@ -5,36 +5,45 @@
 
 #include <string.h>
 
-/* Sums that the registers hold: pixels of a strip with one and with two vectors; vectors of pixels with up to two, four
- * and six output channels; by weight, taps with two vectors of channels, and with up to two, four and six channels. */
+/* Sums that the registers hold: pixels of a strip with one and with two vectors; vectors of pixels with up to two,
+ * three, four and six output channels; by weight, taps with two vectors of channels, and with as many channels. */
 #if defined PLEAT_ISA_avx512 || defined __aarch64__
 #define STRIP_1 16
 #define STRIP_2 14
 #define SLOTS_1 8
+#define SLOTS_3 8
 #define SLOTS_4 6
 #define SLOTS_6 4
+#define COLUMN 16
 #define WALK_TAPS 10
 #define DOTS_1 9
+#define DOTS_3 6
 #define DOTS_4 5
 #define DOTS_6 4
 #elif defined PLEAT_ISA_avx2
 #define STRIP_1 12
 #define STRIP_2 6
 #define SLOTS_1 4
+#define SLOTS_3 4
 #define SLOTS_4 3
 #define SLOTS_6 2
+#define COLUMN 8
 #define WALK_TAPS 5
 #define DOTS_1 4
+#define DOTS_3 3
 #define DOTS_4 2
 #define DOTS_6 1
 #else
 #define STRIP_1 8
 #define STRIP_2 4
 #define SLOTS_1 4
+#define SLOTS_3 3
 #define SLOTS_4 2
 #define SLOTS_6 1
+#define COLUMN 8
 #define WALK_TAPS 4
 #define DOTS_1 4
+#define DOTS_3 3
 #define DOTS_4 2
 #define DOTS_6 1
 #endif
@@ -119,8 +128,8 @@ static void weight_pixels(const pleat_direct_work *w, const void *image, int64_t
         weight_pixels_f32(w, image, n, y, y_end, o, o_end, sums, copy, gradient);
 }
 
-static void add_slices(const pleat_direct_work *w, const void *sums, int64_t slices, int64_t slice, int64_t o,
-                       int64_t o_end, void *gradient)
+static void add_slices(const pleat_direct_work *w, void *sums, int64_t slices, int64_t slice, int64_t o, int64_t o_end,
+                       void *gradient)
 {
     if (w->dtype == PLEAT_F64)
         add_slices_f64(w, sums, slices, slice, o, o_end, gradient);

@@ -14,11 +14,13 @@
  *
  *   channels  a vector holds output channels of one pixel. Packed weights are the vectors, pixels are broadcast: for a
  *             strip of up to 14 pixels by two vectors all sums stay in registers. Turned into planes at the end.
- *   pixels    a vector holds pixels of one output channel; weights are broadcast. For few output channels.
+ *   pixels    a vector holds pixels of one output channel; weights are broadcast. For few output channels. With only
+ *             one, a column of taps at a time goes down 16 lines, so that each pixel read serves all taps of the column.
  *
  * By weight there are the same two. Channels: the output gradient is turned, so that a vector holds channels of one
  * pixel, and each tap's pixel is broadcast; up to ten taps by two vectors stay in registers while the band is walked.
- * Pixels: vectors of pixels of a few taps times vectors of pixels of a few channels, their elements added up last. */
+ * Pixels: vectors of pixels of a few taps times vectors of pixels of a few channels, their elements added up last. From
+ * one channel of the image, squares of 3 or 5 taps a side stay in registers while a plane of the gradient is walked. */
 #ifndef PLEAT_KERNELS_DIRECT_H
 #define PLEAT_KERNELS_DIRECT_H
 
@@ -54,11 +56,13 @@ typedef struct {
     int64_t shift;       /* where it begins, so that the image's rows begin where cache lines do */
     const void *weights; /* packed by the operand of the weights, in panels of `width` output channels */
     int64_t width;
+    int64_t lanes; /* by weight: the parts that each sum is kept in until the end. A vector's, for one channel and */
+                   /* squares of taps (pixels, width 1), or 1 */
 } pleat_direct_work;
 
 struct pleat_direct_kernels {
     int64_t vector[PLEAT_F64 + 1]; /* elements of a vector, by dtype. work->width is one or two for channels, */
-                                   /* 1, 2, 4 or 6 for pixels */
+                                   /* 1 to 4 or 6 for pixels */
     /* Bytes of 64-byte aligned scratch memory for a chunk. */
     int64_t (*scratch)(const pleat_direct_work *work);
     /* Output channels o to o_end - 1 (o a multiple of width) of the phases' lines y to y_end - 1 of image n, which is
@@ -67,15 +71,16 @@ struct pleat_direct_kernels {
                      int64_t o_end, void *scratch);
     void (*pixels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
                    int64_t o_end, void *scratch);
-    /* By weight, on the same chunk: adds to sums[panel][k][width]. The output gradient's lines must follow one another.
+    /* By weight, on the same chunk: adds to sums[panel][k][width], or [panel][k][lanes]. The output gradient's lines
+     * must follow one another.
      */
     void (*weight_channels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end,
                             int64_t o, int64_t o_end, void *sums, void *scratch);
     void (*weight_pixels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end,
                           int64_t o, int64_t o_end, void *sums, void *scratch);
-    /* Output channels o to o_end - 1 of the m x k gradient: the slices' sums, `slice` elements apart, added up in
-     * order. */
-    void (*add_slices)(const pleat_direct_work *work, const void *sums, int64_t slices, int64_t slice, int64_t o,
+    /* Output channels o to o_end - 1 of the m x k gradient: the slices' sums, `slice` elements apart, added up in order
+     * where the first are. */
+    void (*add_slices)(const pleat_direct_work *work, void *sums, int64_t slices, int64_t slice, int64_t o,
                        int64_t o_end, void *gradient);
 };
 

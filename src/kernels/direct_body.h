@@ -29,32 +29,45 @@ PLEAT_INLINE void FN(clear_over)(T *to, int64_t n)
     }
 }
 
-PLEAT_INLINE void FN(copy_part)(int64_t vectors, int step, const T *from, T *to, pleat_span in)
+/* VL elements that are `step` apart. */
+PLEAT_INLINE V FN(pick)(int step, const T *from)
 {
-    PLEAT_UNROLL(2)
-    for (int64_t v = 0; v < vectors; v++, from += step * VL)
-        FN(store)
-    (to + in.begin + v * VL, step == 1 ? FN(load)(from) : PLEAT_EVEN(FN(load)(from), FN(load)(from + VL)));
-    FN(store)(to + in.end, (V){ 0 });
+    const V a = FN(load)(from);
+    if (step == 1)
+        return a;
+    const V b = FN(load)(from + VL);
+    if (step == 2)
+        return PLEAT_EVEN(a, b);
+    const V c = FN(load)(from + 2 * VL);
+    return step == 3 ? PLEAT_THIRD(a, b, c) : PLEAT_EVEN(PLEAT_EVEN(a, b), PLEAT_EVEN(c, FN(load)(from + 3 * VL)));
 }
 
-/* Rows of one part, or of two with a step of 2, that begin at `first` in the image and are as many vectors each, or
- * less; at most a vector of zeros in front and behind. */
+/* Rows of as many parts as the step says, that begin at `first` in the image and are as many vectors each, or less; at
+ * most a vector of zeros in front and behind. */
 PLEAT_INLINE void FN(copy_rows)(int64_t vectors, int step, int64_t rows, const T *image, const int64_t *first,
                                 int64_t apart, T *to, int64_t part, const pleat_span *in)
 {
-    const pleat_span in0 = in[0], in1 = in[step - 1];
     /* are the zeros behind a row those in front of the next, too? */
-    const bool reaches = step == 1 && in0.end + VL >= part + in0.begin;
-    const T *from0 = image + first[0], *from1 = image + first[step - 1];
+    const bool reaches = step == 1 && in[0].end + VL >= part + in[0].begin;
+    const T *from[4];
+    int64_t begin[4], end[4]; /* or they were read again after every store */
+    PLEAT_UNROLL(4)
+    for (int i = 0; i < step; i++) {
+        from[i] = image + first[i];
+        begin[i] = in[i].begin;
+        end[i] = in[i].end;
+    }
     FN(store)(to, (V){ 0 });
-    for (int64_t r = 0; r < rows; r++, from0 += apart, from1 += apart, to += step * part) {
-        if (!reaches)
-            FN(store)(to, (V){ 0 });
-        FN(copy_part)(vectors, step, from0, to, in0);
-        if (step > 1) {
-            FN(store)(to + part, (V){ 0 });
-            FN(copy_part)(vectors, step, from1, to + part, in1);
+    for (int64_t r = 0; r < rows; r++) {
+        PLEAT_UNROLL(4)
+        for (int i = 0; i < step; i++, to += part) {
+            if (!reaches)
+                FN(store)(to, (V){ 0 });
+            PLEAT_UNROLL(2)
+            for (int64_t v = 0; v < vectors; v++)
+                FN(store)(to + begin[i] + v * VL, FN(pick)(step, from[i] + v * step * VL));
+            FN(store)(to + end[i], (V){ 0 });
+            from[i] += apart;
         }
     }
 }
@@ -69,10 +82,14 @@ static void FN(copy_rows_by)(int64_t vectors, int64_t step, int64_t rows, const 
         FN(copy_rows)(2, 1, rows, image, first, apart, to, part, in);
     else if (step == 1)
         FN(copy_rows)(vectors, 1, rows, image, first, apart, to, part, in);
-    else if (vectors == 1)
+    else if (step == 2 && vectors == 1)
         FN(copy_rows)(1, 2, rows, image, first, apart, to, part, in);
-    else
+    else if (step == 2)
         FN(copy_rows)(vectors, 2, rows, image, first, apart, to, part, in);
+    else if (step == 3)
+        FN(copy_rows)(vectors, 3, rows, image, first, apart, to, part, in);
+    else
+        FN(copy_rows)(vectors, 4, rows, image, first, apart, to, part, in);
 }
 
 /* From front to back: each row may spoil what follows it, and that is written next. */
@@ -86,7 +103,7 @@ static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y,
     const pleat_span inside = pleat_inside(rows, w->every.h, low, p->size.h);
     pleat_span in[PLEAT_DIRECT_PHASES];
     int64_t vectors = 0;
-    bool plain = step == parts && step <= 2;
+    bool plain = step == parts && step <= 4;
     for (int64_t i = 0; i < parts; i++) {
         in[i] = pleat_inside(part, step, w->low.w + i * w->every.w, size);
         const int64_t needs = (in[i].end - in[i].begin + VL - 1) / VL;
@@ -446,20 +463,35 @@ static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int6
     }
 }
 
-static void FN(add_slices)(const pleat_direct_work *w, const T *sums, int64_t slices, int64_t slice, int64_t o,
-                           int64_t o_end, T *gradient)
+static void FN(add_slices)(const pleat_direct_work *w, T *sums, int64_t slices, int64_t slice, int64_t o, int64_t o_end,
+                           T *gradient)
 {
-    const int64_t all = w->phase->k;
+    const int64_t all = w->phase->k, count = w->width * all * w->lanes;
     for (; o < o_end; o += w->width) {
         const int64_t lanes = o_end - o < w->width ? o_end - o : w->width;
-        for (int64_t k = 0; k < all; k++)
-            for (int64_t l = 0; l < lanes; l++) {
-                const T *from = sums + o * all + k * w->width + l;
-                T sum = *from;
-                for (int64_t s = 1; s < slices; s++)
-                    sum += from[s * slice];
-                gradient[(o + l) * all + k] = sum;
-            }
+        T *panel = sums + o * all * w->lanes, *to = gradient + o * all;
+        int64_t i = 0;
+        for (; i + VL <= count && slices > 1; i += VL) {
+            V sum = FN(load)(panel + i);
+            for (int64_t s = 1; s < slices; s++)
+                sum += FN(load)(panel + i + s * slice);
+            FN(store)(panel + i, sum);
+        }
+        for (; i < count; i++)
+            for (int64_t s = 1; s < slices; s++)
+                panel[i] += panel[i + s * slice];
+        if (w->lanes > 1) {
+            memset(to, 0, (size_t)all * sizeof(T));
+            FN(add_totals)(panel, all, to);
+            continue;
+        }
+        if (w->width % VL == 0) {
+            FN(put_pixels)(panel, w->width, lanes, NULL, false, to, all, all);
+            continue;
+        }
+        for (int64_t l = 0; l < lanes; l++)
+            for (int64_t k = 0; k < all; k++)
+                to[l * all + k] = panel[k * w->width + l];
     }
 }
 

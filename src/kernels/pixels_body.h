@@ -14,6 +14,18 @@ PLEAT_INLINE void FN(slots)(int rows, int slots, int64_t depth, const int64_t *o
     }
     PLEAT_UNROLL(1)
     for (int64_t k = 0; k < depth; k++, weights += rows) {
+        if (rows == 3) { /* fewer registers for weights than for pixels */
+            const V w0 = (V){ 0 } + weights[0], w1 = (V){ 0 } + weights[1], w2 = (V){ 0 } + weights[2];
+            PLEAT_UNROLL(8)
+            for (int s = 0; s < slots; s++) {
+                V one = FN(load)(x[s] + offset[k]);
+                PLEAT_HOLD(one);
+                sum[0][s] += w0 * one;
+                sum[1][s] += w1 * one;
+                sum[2][s] += w2 * one;
+            }
+            continue;
+        }
         V at[8];
         PLEAT_UNROLL(8)
         for (int s = 0; s < slots; s++)
@@ -45,7 +57,7 @@ typedef struct {
 static void FN(pixels_phase)(const pleat_direct_work *w, const pleat_direct_phase *f, const FN(places) * at,
                              const T *copy, const T *weights, const T *start, int64_t lanes, T *out, int64_t out_row)
 {
-    const int64_t at_once = w->width > 4 ? SLOTS_6 : w->width > 2 ? SLOTS_4 : SLOTS_1;
+    const int64_t at_once = w->width > 4 ? SLOTS_6 : w->width > 3 ? SLOTS_4 : w->width > 2 ? SLOTS_3 : SLOTS_1;
     int64_t vector = 0;
     for (int64_t i = 0; i < at->slots; i += at_once) {
         const T *x[8];
@@ -64,10 +76,82 @@ static void FN(pixels_phase)(const pleat_direct_work *w, const pleat_direct_phas
             FN(slots)(6, SLOTS_6, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
         else if (w->width == 4)
             FN(slots)(4, SLOTS_4, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
+        else if (w->width == 3)
+            FN(slots)(3, SLOTS_3, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
         else if (w->width == 2)
             FN(slots)(2, SLOTS_1, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
         else
             FN(slots)(1, SLOTS_1, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
+    }
+}
+
+/* ---- One output channel: lines that lie one below another share the pixels that they read ---- */
+
+/* The taps of a column of a kernel that this is for, or 0. */
+static int64_t FN(column_taps)(const pleat_direct_work *w)
+{
+    const pleat_patches *p = w->patches;
+    const bool dense = w->phases.h * w->phases.w == 1 && w->step.h == 1 && w->step.w == 1 && w->every.h == 1 &&
+                       (p->tap_step.h == 1 || p->tap_step.h == -1);
+    return dense && w->width == 1 && 2 * p->windows.w > VL && (p->taps.h == 3 || p->taps.h == 5 || p->taps.h == 7)
+               ? p->taps.h
+               : 0;
+}
+
+/* One vector in each of COLUMN lines. `first` is the place of the tap of channel 0, column 0 and the lowest row among
+ * the taps; those of the rows above it follow in steps of `next`. */
+PLEAT_INLINE void FN(column_of)(int taps, int64_t channels, int64_t wide, int64_t first, int64_t next,
+                                const int64_t *offset, const T *copy, int64_t pitch, const T *weights, T start,
+                                bool relu, T *to, int64_t line)
+{
+    V sum[COLUMN];
+    PLEAT_UNROLL(16)
+    for (int v = 0; v < COLUMN; v++)
+        sum[v] = (V){ 0 } + start;
+    for (int64_t c = 0; c < channels; c++, first += taps * wide) {
+        PLEAT_UNROLL(1)
+        for (int64_t j = first; j < first + wide; j++) {
+            const T *x = copy + offset[j];
+            V tap[7];
+            PLEAT_UNROLL(7)
+            for (int i = 0; i < taps; i++)
+                tap[i] = (V){ 0 } + weights[j + i * next];
+            PLEAT_UNROLL(22)
+            for (int r = 0; r < COLUMN + taps - 1; r++, x += pitch) {
+                V at = FN(load)(x);
+                PLEAT_HOLD(at);
+                PLEAT_UNROLL(7)
+                for (int i = 0; i < taps; i++)
+                    if (r - i >= 0 && r - i < COLUMN)
+                        sum[r - i] += tap[i] * at;
+            }
+        }
+    }
+    PLEAT_UNROLL(16)
+    for (int v = 0; v < COLUMN; v++)
+        FN(store)(to + v * line, relu ? FN(relu)(sum[v]) : sum[v]);
+}
+
+/* Lines of a band, at least COLUMN: the last ones overlap those before, as vectors in a line do. */
+static void FN(columns)(const pleat_direct_work *w, int64_t taps, const T *weights, T start, const T *copy,
+                        int64_t lines, const FN(places) * at, T *to)
+{
+    const int64_t channels = w->channels, wide = w->patches->taps.w, pitch = w->pitch, line = at->out_line;
+    const bool down = w->patches->tap_step.h > 0;
+    const int64_t first = down ? 0 : (taps - 1) * wide, next = down ? wide : -wide, *offset = w->phase->offset;
+    for (int64_t v = 0; v < lines; v += COLUMN) {
+        v = v + COLUMN <= lines ? v : lines - COLUMN;
+        for (int64_t u = 0; u < at->vectors; u++) {
+            const int64_t from = u + 1 < at->vectors ? u * VL : at->last;
+            const T *x = copy + v * pitch + from;
+            T *out = to + v * line + from;
+            if (taps == 3)
+                FN(column_of)(3, channels, wide, first, next, offset, x, pitch, weights, start, w->relu, out, line);
+            else if (taps == 5)
+                FN(column_of)(5, channels, wide, first, next, offset, x, pitch, weights, start, w->relu, out, line);
+            else
+                FN(column_of)(7, channels, wide, first, next, offset, x, pitch, weights, start, w->relu, out, line);
+        }
     }
 }
 
@@ -92,8 +176,11 @@ PLEAT_INLINE void FN(weave)(const T *const *from, int64_t count, T *to, int64_t 
         }
         i -= out == end ? 2 * VL : 0;
     } else
-        for (; i < n; i++)
-            to[i] = from[i % count][i / count];
+        for (int64_t f = 0; f < count; f++) {
+            const T *next = from[f];
+            for (i = f; i < n; i += count)
+                to[i] = *next++;
+        }
     if (i < n)
         memcpy(to + i, end, (size_t)(n - i) * sizeof(T));
 }
@@ -108,11 +195,12 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
     FN(places) at = { vectors, vectors * most, (vectors - 1) * VL, pitch, vectors * VL };
     const int64_t flat = ((most - 1) * pitch + widest + VL - 1) / VL;
     const bool three = FN(is_three)(w);
-    const bool straight = phases == 1 && widest >= VL && (three || w->step.h > 1 || 8 * at.slots <= 9 * flat);
+    const int64_t column = most >= COLUMN && !three ? FN(column_taps)(w) : 0;
+    const bool straight = phases == 1 && widest >= VL && (three || column || w->step.h > 1 || 8 * at.slots <= 9 * flat);
     if (straight) {
         at.last = widest - VL;
         at.out_line = line;
-    } else if (w->step.h == 1 && !three)
+    } else if (w->step.h == 1 && !three && !column)
         at = (FN(places)){ flat, flat, (flat - 1) * VL, 0, pitch };
     const int64_t area = at.slots * VL;
     int64_t whole = 0; /* lines of the result */
@@ -132,6 +220,7 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
             if (three)
                 FN(three)
             (w->patches, weights, start[0], w->relu, copy, pitch, most, vectors, at.last, out, at.out_line);
+            else if (column) FN(columns)(w, column, weights, start[0], copy, most, &at, out);
             else FN(pixels_phase)(w, f, &at, copy, weights, start, lanes, out, straight ? w->c.row : area);
         }
         for (int64_t l = 0; l < lanes && !straight; l++) {
@@ -213,6 +302,58 @@ static void FN(put_line)(const T *from, int64_t line, T *to)
         end[i] = 0;
 }
 
+/* One channel in and one out, all taps of a square at once: adds to taps x taps vectors. The gradient's lines are read
+ * where they are; of the last vector, which overlaps the one before, only what is new counts. */
+PLEAT_INLINE void FN(square_of)(int taps, const T *gradient, int64_t ahead, int64_t line, int64_t lines, const T *copy,
+                                int64_t pitch, T *sums)
+{
+    const int64_t vectors = (line + VL - 1) / VL, last = line - VL;
+    V sum[25];
+    PLEAT_UNROLL(25)
+    for (int k = 0; k < taps * taps; k++)
+        sum[k] = FN(load)(sums + k * VL);
+    for (int64_t u = 0; u < vectors; u++) {
+        const int64_t from = u + 1 < vectors ? u * VL : last;
+        V fresh;
+        for (int64_t e = 0; e < VL; e++)
+            fresh[e] = from + e >= u * VL;
+        const FN(bits) mask = fresh > 0;
+        V g[5] = { { 0 } };
+        const T *x = copy + from, *at = gradient + from;
+        for (int64_t r = 0; r < lines + taps - 1; r++, x += pitch) {
+            PLEAT_UNROLL(4)
+            for (int i = taps - 1; i > 0; i--)
+                g[i] = g[i - 1];
+            g[0] = (V){ 0 };
+            if (r < lines) {
+                g[0] = (V)((FN(bits))FN(load)(at) & mask);
+                __builtin_prefetch(at + ahead);
+                at += line;
+            }
+            PLEAT_UNROLL(5)
+            for (int j = 0; j < taps; j++) {
+                V pixels = FN(load)(x + j);
+                PLEAT_HOLD(pixels);
+                PLEAT_UNROLL(5)
+                for (int i = 0; i < taps; i++)
+                    sum[i * taps + j] += g[i] * pixels;
+            }
+        }
+    }
+    PLEAT_UNROLL(25)
+    for (int k = 0; k < taps * taps; k++)
+        FN(store)(sums + k * VL, sum[k]);
+}
+
+static void FN(square)(int64_t taps, const T *gradient, int64_t ahead, int64_t line, int64_t lines, const T *copy,
+                       int64_t pitch, T *sums)
+{
+    if (taps == 3)
+        FN(square_of)(3, gradient, ahead, line, lines, copy, pitch, sums);
+    else
+        FN(square_of)(5, gradient, ahead, line, lines, copy, pitch, sums);
+}
+
 static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,
                               int64_t o, int64_t o_end, T *sums, T *copy, T *gradient)
 {
@@ -224,6 +365,12 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
         memset(copy + w->channels * w->plane, 0, VL * sizeof(T));
     for (; o < o_end; o += width) {
         const int64_t lanes = o_end - o < width ? o_end - o : width;
+        if (w->lanes > 1) {
+            FN(square)
+            (w->patches->taps.h, (const T *)w->c.base + o * w->c.row + n * w->c.image + y * line,
+             o + 1 < o_end ? w->c.row : 0, line, lines, copy, step, sums + o * all * VL);
+            continue;
+        }
         if (line >= VL && FN(is_three)(w)) {
             FN(three_weight)
             (w->patches, (const T *)w->c.base + o * w->c.row + n * w->c.image + y * line, line, lines, copy, step,
@@ -237,7 +384,7 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
          gradient + l * row + v * vectors * VL);
         if (lanes < width)
             memset(gradient + lanes * row, 0, (size_t)((width - lanes) * row) * sizeof(T));
-        const int64_t count = width > 4 ? DOTS_6 : width > 2 ? DOTS_4 : DOTS_1;
+        const int64_t count = width > 4 ? DOTS_6 : width > 3 ? DOTS_4 : width > 2 ? DOTS_3 : DOTS_1;
         for (int64_t k = 0; k < all; k += count) {
             const int64_t taps = all - k < count ? all - k : count;
             const T *places[9];
@@ -248,6 +395,8 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
                 FN(dots)(6, DOTS_6, places, lines, vectors, last, step, gradient, row, out);
             else if (width == 4)
                 FN(dots)(4, DOTS_4, places, lines, vectors, last, step, gradient, row, out);
+            else if (width == 3)
+                FN(dots)(3, DOTS_3, places, lines, vectors, last, step, gradient, row, out);
             else if (width == 2)
                 FN(dots)(2, DOTS_1, places, lines, vectors, last, step, gradient, row, out);
             else

@@ -35,6 +35,15 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 
 #define PLEAT_INLINE static inline __attribute__((always_inline, unused))
 
+/* Holds v in a register: where it was read from memory, GCC else reads it again for every use. */
+#if defined __x86_64__
+#define PLEAT_HOLD(v) __asm__("" : "+v"(v))
+#elif defined __aarch64__
+#define PLEAT_HOLD(v) __asm__("" : "+w"(v))
+#else
+#define PLEAT_HOLD(v) ((void)0)
+#endif
+
 /* The elements of a and b in turn, from the front (LOW) or the back half (HIGH). */
 #define PLEAT_LOW_2(a, b) __builtin_shufflevector(a, b, 0, 2)
 #define PLEAT_HIGH_2(a, b) __builtin_shufflevector(a, b, 1, 3)
@@ -51,6 +60,15 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 #define PLEAT_EVEN_8(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
 #define PLEAT_EVEN_16(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
 
+/* Every third element of a, b and c, one behind the other. */
+#define PLEAT_THIRD_2(a, b, c) ((void)(c), __builtin_shufflevector(a, b, 0, 3))
+#define PLEAT_THIRD_4(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 0), c, 0, 1, 2, 5)
+#define PLEAT_THIRD_8(a, b, c)                                                                                         \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 9, 12, 15, 0, 0), c, 0, 1, 2, 3, 4, 5, 10, 13)
+#define PLEAT_THIRD_16(a, b, c)                                                                                        \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 0, 0, 0, 0, 0), c,   \
+                            0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 20, 23, 26, 29)
+
 #endif
 
 #undef T
@@ -61,6 +79,7 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 #undef PLEAT_LOW
 #undef PLEAT_HIGH
 #undef PLEAT_EVEN
+#undef PLEAT_THIRD
 #if PLEAT_FLOAT == 32
 #define T float
 #define V pleat_v32
@@ -78,18 +97,22 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 #define PLEAT_LOW PLEAT_LOW_16
 #define PLEAT_HIGH PLEAT_HIGH_16
 #define PLEAT_EVEN PLEAT_EVEN_16
+#define PLEAT_THIRD PLEAT_THIRD_16
 #elif PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 8
 #define PLEAT_LOW PLEAT_LOW_8
 #define PLEAT_HIGH PLEAT_HIGH_8
 #define PLEAT_EVEN PLEAT_EVEN_8
+#define PLEAT_THIRD PLEAT_THIRD_8
 #elif PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 4
 #define PLEAT_LOW PLEAT_LOW_4
 #define PLEAT_HIGH PLEAT_HIGH_4
 #define PLEAT_EVEN PLEAT_EVEN_4
+#define PLEAT_THIRD PLEAT_THIRD_4
 #else
 #define PLEAT_LOW PLEAT_LOW_2
 #define PLEAT_HIGH PLEAT_HIGH_2
 #define PLEAT_EVEN PLEAT_EVEN_2
+#define PLEAT_THIRD PLEAT_THIRD_2
 #endif
 
 PLEAT_INLINE V FN(load)(const T *from)

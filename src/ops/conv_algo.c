@@ -88,10 +88,11 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
     if (taps < step || width < 4) /* most of a copy would not be read, or most of a strip would be missing */
         return PLEAT_CONV_GENERAL;
     if (by_weight) {
-        if (m < vector / 4)
+        if (m < vector / 4 || pleat_conv_is_square(product))
             return PLEAT_CONV_PIXELS;
-        return product->k < 256 ? PLEAT_CONV_GENERAL /* few pixels: the sums come and go more than they grow */
-                                : PLEAT_CONV_CHANNELS;
+        return product->k < 256 && m * product->n > 1 << 17
+                   ? PLEAT_CONV_GENERAL /* few pixels, many weights: the sums come and go more than they grow */
+                   : PLEAT_CONV_CHANNELS;
     }
     if (m < vector || (m == vector && width >= 2 * vector)) /* vectors of channels would not be filled */
         return PLEAT_CONV_PIXELS;

@@ -85,20 +85,27 @@ static void lay_out(plan *p, int64_t lines)
     }
 }
 
-/* Fills in the tables of offsets, of all phases one after another. */
+/* Fills in the tables of offsets, of all phases one after another. Small images feel every division: there are some for
+ * the first row, and one for each of the others. */
 static void fill_offsets(plan *p, int64_t *offset)
 {
     const pleat_direct_work *w = &p->work;
     for (int64_t f = 0; f < w->phases.h * w->phases.w; f++) {
         const pleat_patches *patches = p->product[f].b.source;
+        const int64_t rows = patches->taps.h, columns = patches->taps.w, all = p->phase[f].k;
         p->phase[f].offset = offset;
-        for (int64_t c = 0; c < w->channels; c++)
-            for (int64_t i = 0; i < patches->taps.h; i++)
-                for (int64_t j = 0; j < patches->taps.w; j++) {
-                    const int64_t row = (patches->origin.h + i * patches->tap_step.h - w->low.h) / w->every.h;
-                    const int64_t column = (patches->origin.w + j * patches->tap_step.w - w->low.w) / w->every.w;
-                    *offset++ = c * w->plane + row * w->pitch + column % w->step.w * w->part + column / w->step.w;
-                }
+        for (int64_t j = 0; j < columns && all > 0; j++) {
+            const int64_t column = (patches->origin.w + j * patches->tap_step.w - w->low.w) / w->every.w;
+            offset[j] = column % w->step.w * w->part + column / w->step.w;
+        }
+        for (int64_t i = rows - 1; i >= 0 && all > 0; i--) { /* the first row last, which the others begin with */
+            const int64_t row = (patches->origin.h + i * patches->tap_step.h - w->low.h) / w->every.h;
+            for (int64_t j = 0; j < columns; j++)
+                offset[i * columns + j] = offset[j] + row * w->pitch;
+        }
+        for (int64_t k = rows * columns; k < all; k++)
+            offset[k] = offset[k - rows * columns] + w->plane;
+        offset += all;
     }
 }
 
@@ -165,7 +172,7 @@ static void cut(plan *p)
     if (p->over_channels)
         w->width = w->m > vector ? 2 * vector : vector;
     else
-        w->width = w->m <= 2 ? w->m : sixes <= fours ? 6 : 4;
+        w->width = w->lanes > 1 ? 1 : w->m <= 3 ? w->m : sixes <= fours ? 6 : 4;
     p->panels = ceil_div(w->m, w->width);
     int64_t terms = 0;
     for (int64_t i = 0; i < phases; i++) {
@@ -178,7 +185,7 @@ static void cut(plan *p)
         p->image_work += (double)(f->windows.h * f->windows.w) * (double)(w->m * w->channels * taps);
     }
     w->phase = p->phase;
-    p->group_bytes = p->panels * w->width * terms * size;
+    p->group_bytes = p->panels * w->width * terms * w->lanes * size;
     reach_out(p);
     if (p->over_channels && patches->step.w == 1 && w->low.h >= 0 && w->low.w >= 0 &&
         w->low.h + (lines - 1) * patches->step.h + p->reach.h < patches->size.h &&
@@ -230,7 +237,8 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
                          .m = product->m,
                          .phases = phases,
                          .c = product->c,
-                         .relu = product->relu } };
+                         .relu = product->relu,
+                         .lanes = 1 } };
     pleat_direct_work *w = &p.work;
     w->c.width = 0;
     int64_t terms = 0;
@@ -277,7 +285,7 @@ static void run_slices(int64_t begin, int64_t end, void *ctx)
         const int64_t o = split * p->split * whole->width, o_end = min(o + p->split * whole->width, whole->m);
         const int64_t panels = min(p->split, p->panels - split * p->split);
         char *sums = p->weights + (slice * p->groups->size[0] + group) * p->group_bytes;
-        memset(sums + o * taps * size, 0, (size_t)(panels * whole->width * taps * size));
+        memset(sums + o * taps * whole->lanes * size, 0, (size_t)(panels * whole->width * taps * whole->lanes * size));
         pleat_direct_work w = *whole;
         w.c.base = (char *)w.c.base + group * p->groups->a[0] * size;
         for (int64_t b = bands * slice / p->slices; b < bands * (slice + 1) / p->slices; b++) {
@@ -304,6 +312,15 @@ static void add_slices(int64_t begin, int64_t end, void *ctx)
     }
 }
 
+bool pleat_conv_is_square(const pleat_product *product)
+{
+    const pleat_patches *p = product->b.source;
+    const int64_t side = p->taps.h;
+    return (side == 3 || side == 5) && p->taps.w == side && product->n == side * side && product->m > 1 &&
+           p->step.h == 1 && p->step.w == 1 && p->tap_step.h == 1 && p->tap_step.w == 1 &&
+           p->windows.w >= pleat_kernels_get()->direct->vector[product->dtype];
+}
+
 pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_product_grid *groups,
                                       bool over_channels)
 {
@@ -320,6 +337,9 @@ pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_
                          .patches = patches,
                          .channels = product->n / (patches->taps.h * patches->taps.w),
                          .m = product->m,
+                         .lanes = !over_channels && pleat_conv_is_square(product)
+                                      ? pleat_kernels_get()->direct->vector[product->dtype]
+                                      : 1,
                          .phases = { 1, 1 },
                          .c = { .base = (void *)(uintptr_t)gradient->base,
                                 .row = gradient->lane,
@@ -334,7 +354,8 @@ pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_
     const double slice_work = p.band_work * (double)bands / (double)p.slices;
     split_panels(&p, count * p.slices, slice_work);
 
-    const int64_t sums_bytes = (count * p.slices * p.group_bytes + 63) / 64 * 64;
+    const int64_t past = 1024; /* whole blocks of 16 vectors of sums are turned */
+    const int64_t sums_bytes = (count * p.slices * p.group_bytes + past + 63) / 64 * 64;
     p.weights =
         pleat_alloc((size_t)(sums_bytes + pleat_threads() * p.scratch_bytes + p.phase->k * (int64_t)sizeof(int64_t)));
     if (!p.weights)

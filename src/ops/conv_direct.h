@@ -16,4 +16,7 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
 pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_product_grid *groups,
                                       bool over_channels);
 
+/* Whether the latter, over pixels, walks down the lines of one channel with all taps of a square at once. */
+bool pleat_conv_is_square(const pleat_product *product);
+
 #endif

@@ -192,6 +192,20 @@ START_TEST(strides)
 }
 END_TEST
 
+/* A few channels in or out, whose lines are long and as many as share what they read. */
+START_TEST(few_channels)
+{
+    const pleat_hw one = { 1, 1 };
+    for (int turn = 0; turn < 120; turn++) {
+        const int64_t side = 1 + random_below(7);
+        const pleat_hw kernel = turn % 4 ? (pleat_hw){ side, side } : pair(1, 7);
+        const int64_t few = 1 + random_below(3), more = 1 + random_below(9);
+        check_both(shape_of(1 + random_below(2), turn % 2 ? few : more, turn % 2 ? more : few, 1, pair(7, 34), kernel,
+                            one, pair(0, 4), turn % 5 ? one : pair(1, 2)));
+    }
+}
+END_TEST
+
 /* More than one block of K, and sums over images in slices. */
 START_TEST(long_sums)
 {
@@ -324,6 +338,7 @@ int main(void)
     tcase_add_test(tests, depthwise);
     tcase_add_test(tests, pointwise);
     tcase_add_test(tests, strides);
+    tcase_add_test(tests, few_channels);
     tcase_add_test(tests, same_bits_on_any_number_of_threads);
     tcase_add_test(tests, no_memory);
     suite_add_tcase(suite, tests);

@@ -22,6 +22,8 @@ static const problem problems[] = {
     { 1, 2, 3, 1, { 40, 7 }, { 2, 2 }, { 17, 5 } },   /* a wide one */
     { 1, 90, 20, 1, { 4, 3 }, { 3, 3 }, { 1, 1 } },   /* few pixels */
     { 2, 0, 3, 1, { 4, 4 }, { 3, 3 }, { 1, 1 } },     /* no channel: the bias is all there is */
+    { 2, 6, 1, 1, { 20, 21 }, { 5, 5 }, { 1, 1 } },   /* one channel, whose lines share what they read */
+    { 2, 4, 3, 1, { 9, 20 }, { 3, 3 }, { 1, 1 } },    /* three */
 };
 
 static pleat_tensor *leaf(pleat_shape shape, pleat_dtype dtype)
