@@ -15,7 +15,7 @@ PLEAT_API int64_t pleat_live_tensors(void);
 typedef struct {
     int64_t live_bytes;   /* in use now */
     int64_t peak_bytes;   /* most in use at once since the start or pleat_memory_reset_peak */
-    int64_t cached_bytes; /* held for reuse */
+    int64_t cached_bytes; /* held for reuse, or taken ahead of it: memory is used up where it is first touched */
     int64_t allocations;  /* blocks handed out */
     int64_t cache_hits;   /* of these, from the cache */
 } pleat_memory;

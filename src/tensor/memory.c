@@ -1,18 +1,19 @@
 /* The caching allocator.
  *
- *   block:  [ header, 64 bytes | what the caller gets ... ]      both 64-byte aligned
+ *   block:  [ head, 64 bytes | what the caller gets ... ]      both 64-byte aligned
  *
- * Sizes are rounded up to classes, eight to an octave, so at most an eighth is wasted; a freed block joins its class's
- * list and the next request of the class takes it, warm and already mapped. One lock guards lists and counters: it is
- * held for a few instructions, so whoever finds it taken asks again. Under a sanitizer or valgrind nothing is cached,
- * so that they see every use. Large blocks ask for huge pages, of which a processor knows the addresses of more memory
- * at once. */
+ * Small sizes are rounded up to classes, eight to an octave; a freed block joins its class's list and the next request
+ * of the class takes it. Large ones are cut from segments (segments.h), which ask for huge pages: a processor knows the
+ * addresses of more memory at once. Either way a block comes back warm and already mapped. One lock guards it all: it
+ * is held for a few instructions, so whoever finds it taken asks again. Under a sanitizer or valgrind nothing is
+ * cached, so that they see every use. */
 #if defined __linux__ && !defined _DEFAULT_SOURCE
 #define _DEFAULT_SOURCE /* madvise */
 #endif
 #include "tensor/memory.h"
 
 #include "tensor/error.h"
+#include "tensor/segments.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -34,18 +35,22 @@
 #define SANITIZED 0
 #endif
 
-enum { ALIGN = 64, STEPS = 8, CLASSES = 58 * STEPS, HUGE_PAGE = 2 << 20, LARGE = 64 << 10, ROOM = 512 };
-
-typedef struct header {
-    struct header *next; /* in the class's list */
-    size_t size;         /* of the caller's part */
-    int class;
-} header;
+enum {
+    ALIGN = 64,
+    STEPS = 8,
+    LARGE = 64 << 10, /* bytes; from here on they come from segments */
+    CLASSES = 11 * STEPS,
+    PAGE = 4096, /* large sizes are multiples: then the same elements of all tensors lie at the same place of a page,
+                    and no loop reads what looks like an address it has just written */
+    HUGE_PAGE = 2 << 20,
+    SEGMENT = 32 << 20 /* bytes at least, or half of what is held already: memory is used up where it is touched */
+};
 
 static atomic_flag locked = ATOMIC_FLAG_INIT;
-static header *cache[CLASSES];
+static pleat_block *cache[CLASSES];
 static pleat_memory stats;
 static int64_t cap, cache_limit = INT64_MAX, fail_after;
+static int64_t held; /* bytes of all segments */
 static bool pass_through;
 
 static void lock(void)
@@ -70,15 +75,11 @@ static void set_up(void)
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Class k holds blocks of (8 + k % 8) << (k / 8 + 3) bytes: 64, 72, ... 120, 128, 144, ... The large ones have room for
- * a tensor's head besides: its elements' bytes are a power of two often enough, and fill the class then. */
+/* Class k holds blocks of (8 + k % 8) << (k / 8 + 3) bytes: 64, 72, ... 120, 128, 144, ... */
 static int class_of(size_t size, size_t *rounded)
 {
-    const size_t room = size > LARGE ? ROOM : 0;
     if (size < ALIGN)
         size = ALIGN;
-    if (room)
-        size = size > LARGE + room ? size - room : LARGE + 1;
     int octave = 0;
     while ((size >> octave) >= 2 * ALIGN)
         octave++;
@@ -88,51 +89,103 @@ static int class_of(size_t size, size_t *rounded)
         octave++;
         steps = STEPS;
     }
-    *rounded = steps * ((size_t)STEPS << octave) + room;
+    *rounded = steps * ((size_t)STEPS << octave);
     return octave * STEPS + (int)steps - STEPS;
 }
 
-static header *take(header *from)
+static void free_all(pleat_block *list)
 {
-    header *h = from;
-    while (h) {
-        header *next = h->next;
-        free(h);
-        h = next;
+    while (list) {
+        pleat_block *next = list->next;
+        free(list);
+        list = next;
     }
-    return NULL;
 }
 
-/* With the lock held: empties the lists, and returns them as one for take() to free outside. */
-static header *drop_cache(void)
+/* With the lock held: empties the cache, but for segments of which something is in use, and returns it as a list for
+ * free_all outside. */
+static pleat_block *drop_cache(void)
 {
-    header *all = NULL;
+    pleat_block *all = pleat_segments_drop_all();
+    for (const pleat_block *b = all; b; b = b->next) {
+        stats.cached_bytes -= (int64_t)b->size;
+        held -= (int64_t)b->size;
+    }
     for (int c = 0; c < CLASSES; c++)
         while (cache[c]) {
-            header *h = cache[c];
-            cache[c] = h->next;
-            h->next = all;
-            all = h;
+            pleat_block *b = cache[c];
+            cache[c] = b->next;
+            b->next = all;
+            all = b;
+            stats.cached_bytes -= (int64_t)b->size;
         }
-    stats.cached_bytes = 0;
     return all;
 }
 
-/* A block from the C library. No huge page reaches beyond what was asked for: its memory would be used up by nothing.
- */
-static header *obtain(size_t size, size_t rounded)
+/* Memory from the C library; what is cached may be what is missing. */
+static void *obtain(size_t align, size_t size)
 {
-    const size_t whole = ((pass_through ? size : rounded) + 2 * ALIGN - 1) / ALIGN * ALIGN;
-#ifdef MADV_HUGEPAGE
-    const size_t huge = (size + ALIGN) / HUGE_PAGE * HUGE_PAGE;
-    if (huge > 0 && !pass_through) {
-        void *block = NULL;
-        if (posix_memalign(&block, HUGE_PAGE, whole) == 0)
-            madvise(block, huge, MADV_HUGEPAGE); /* advice: nothing is lost where it is refused */
-        return block;
+    void *memory = NULL;
+    if (posix_memalign(&memory, align, size) == 0)
+        return memory;
+    pleat_memory_trim();
+    return posix_memalign(&memory, align, size) == 0 ? memory : NULL;
+}
+
+static void count(size_t bytes)
+{
+    stats.live_bytes += (int64_t)bytes;
+    if (stats.live_bytes > stats.peak_bytes)
+        stats.peak_bytes = stats.live_bytes;
+}
+
+/* A block of a segment that it takes from the C library: a large one, or, where there is none or nothing may be kept,
+ * one of its size. */
+static pleat_block *from_new_segment(size_t size)
+{
+    lock();
+    const int64_t room = cache_limit - stats.cached_bytes, half = held / 2;
+    unlock();
+    const size_t wanted = half > SEGMENT ? (size_t)half : SEGMENT, exact = (size + PAGE - 1) / PAGE * PAGE;
+    size_t whole = exact > wanted ? exact : wanted;
+    whole = (whole + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    void *memory = (int64_t)(whole - size) <= room ? obtain(HUGE_PAGE, whole) : NULL;
+    if (!memory) {
+        whole = exact;
+        memory = obtain(PAGE, whole);
     }
+    if (!memory)
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    if (whole >= HUGE_PAGE)
+        madvise(memory, whole, MADV_HUGEPAGE); /* advice: nothing is lost where it is refused */
 #endif
-    return aligned_alloc(ALIGN, whole);
+    lock();
+    pleat_segments_add(memory, whole);
+    held += (int64_t)whole;
+    pleat_block *b = pleat_segments_take(size);
+    stats.cached_bytes += (int64_t)(whole - b->size);
+    count(b->size - size);
+    unlock();
+    return b;
+}
+
+static pleat_block *from_cache(int class, size_t size)
+{
+    pleat_block *b;
+    if (class < 0)
+        b = pleat_segments_take(size);
+    else {
+        b = cache[class];
+        if (b)
+            cache[class] = b->next;
+    }
+    if (b) {
+        stats.cached_bytes -= (int64_t)b->size;
+        stats.cache_hits++;
+        count(b->size - size);
+    }
+    return b;
 }
 
 void *pleat_alloc(size_t size)
@@ -142,44 +195,38 @@ void *pleat_alloc(size_t size)
         pleat_fail(PLEAT_ENOMEM, "%zu bytes are more than a machine has", size);
         return NULL;
     }
-    size_t rounded;
-    const int class = class_of(size, &rounded);
-    const int64_t bytes = (int64_t)rounded;
-    header *h = NULL;
+    size_t bytes; /* with the head */
+    int class = -1;
+    if (size >= LARGE)
+        bytes = (size + PLEAT_BLOCK_HEAD + PAGE - 1) / PAGE * PAGE;
+    else {
+        class = class_of(size, &bytes);
+        bytes += PLEAT_BLOCK_HEAD;
+    }
+    pleat_block *b = NULL;
 
     lock();
     const bool injected = fail_after > 0 && --fail_after == 0;
     const int64_t live = stats.live_bytes, limit = cap;
-    const bool fits = !injected && bytes <= limit - live;
+    const bool fits = !injected && (int64_t)bytes <= limit - live;
     if (fits) {
         stats.allocations++;
-        stats.live_bytes += bytes;
-        if (stats.live_bytes > stats.peak_bytes)
-            stats.peak_bytes = stats.live_bytes;
-        h = cache[class];
-        if (h) {
-            cache[class] = h->next;
-            stats.cached_bytes -= bytes;
-            stats.cache_hits++;
-        }
+        count(bytes);
+        b = from_cache(class, bytes);
     }
     unlock();
-    if (h)
-        return (char *)h + ALIGN;
+    if (b)
+        return (char *)b + PLEAT_BLOCK_HEAD;
 
     if (fits) {
-        h = obtain(size, rounded);
-        if (!h) {
-            pleat_memory_trim(); /* what is cached may be what is missing */
-            h = obtain(size, rounded);
-        }
-        if (h) {
-            h->class = class;
-            h->size = rounded;
-            return (char *)h + ALIGN;
-        }
+        if (class < 0 && !pass_through)
+            b = from_new_segment(bytes);
+        else if ((b = obtain(ALIGN, pass_through ? size + PLEAT_BLOCK_HEAD : bytes)))
+            *b = (pleat_block){ .size = bytes, .class = class };
+        if (b)
+            return (char *)b + PLEAT_BLOCK_HEAD;
         lock();
-        stats.live_bytes -= bytes;
+        stats.live_bytes -= (int64_t)bytes;
         stats.allocations--;
         unlock();
     }
@@ -202,19 +249,27 @@ void pleat_free(void *block)
 {
     if (!block)
         return;
-    header *h = (header *)((char *)block - ALIGN);
-    const int64_t bytes = (int64_t)h->size;
+    pleat_block *b = (pleat_block *)(void *)((char *)block - PLEAT_BLOCK_HEAD), *gone = NULL;
+    const int64_t bytes = (int64_t)b->size;
     lock();
     stats.live_bytes -= bytes;
-    const bool keep = !pass_through && bytes <= cache_limit - stats.cached_bytes;
-    if (keep) {
-        h->next = cache[h->class];
-        cache[h->class] = h;
+    const int64_t room = cache_limit - stats.cached_bytes;
+    if (pass_through || (b->class >= 0 && bytes > room))
+        gone = b;
+    else {
         stats.cached_bytes += bytes;
+        if (b->class >= 0) {
+            b->next = cache[b->class];
+            cache[b->class] = b;
+        } else if (b = pleat_segments_give(b), bytes > room && pleat_segment_is_whole(b)) {
+            pleat_segments_drop(b);
+            stats.cached_bytes -= (int64_t)b->size;
+            held -= (int64_t)b->size;
+            gone = b;
+        }
     }
     unlock();
-    if (!keep)
-        free(h);
+    free(gone);
 }
 
 char *pleat_string_copy(const char *text)
@@ -287,9 +342,9 @@ int64_t pleat_memory_set_cache_limit(int64_t bytes)
 void pleat_memory_trim(void)
 {
     lock();
-    header *all = drop_cache();
+    pleat_block *all = drop_cache();
     unlock();
-    take(all);
+    free_all(all);
 }
 
 int64_t pleat_memory_fail_after(int64_t n)
