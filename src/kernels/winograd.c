@@ -9,12 +9,15 @@
 /* Tiles (or channels) by two vectors whose sums stay in registers. */
 #if defined PLEAT_ISA_avx512 || defined __aarch64__
 #define MOST 14
+#define NARROW 28
 #define EACH(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #elif defined PLEAT_ISA_avx2
 #define MOST 6
+#define NARROW 12
 #define EACH(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #else
 #define MOST 4
+#define NARROW 12
 #define EACH(X) X(1) X(2) X(3) X(4)
 #endif
 
@@ -24,6 +27,11 @@ enum { SUM = 64 };
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+static int64_t greater(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 /* ---- One dimension, of vectors. n is the tile's side; n + 2 numbers belong to it ---- */
@@ -148,165 +156,207 @@ PLEAT_INLINE void turn_both(turn fn, int n, int from, int to, const float *in, i
     }
 }
 
-/* ---- Strips ---- */
+/* ---- Strips: the rows of pixels of one line of tiles, of one vector of channels, as pixel[row][column][VL] ---- */
 
-/* Rows row to row + rows - 1 and columns column to column + columns - 1 of planes of that size, zero outside of them,
- * as pixel[row][column][pad]. Where the planes' rows are taken they are one run of pixels. */
-static void load_strip(const float *x, int64_t plane, int64_t channels, int64_t pad, pleat_hw size, int64_t row,
-                       int64_t rows, int64_t column, int64_t columns, float *strip)
+/* A walk along the pixels of a strip, VL at a time, as they follow one another in the planes: they may begin in one row
+ * and end in another. The last of them overlap those before. */
+typedef struct {
+    int64_t run, width, pitch; /* pixels; of a row, in the planes and in the strip */
+    int64_t p, n;              /* the first of these pixels, and how many */
+    int64_t at, offset;        /* its column, and where it is in the strip */
+} walk;
+
+PLEAT_INLINE bool more(walk *s)
 {
-    const int64_t first = row > 0 ? row : 0, last = row + rows < size.h ? row + rows : size.h;
-    const int64_t left = -column, right = size.w - column < columns ? size.w - column : columns;
-    for (int64_t i = 0; i < rows; i++) {
-        float *to = strip + i * columns * pad;
-        if (row + i < first || row + i >= last)
-            memset(to, 0, (size_t)(columns * pad) * sizeof *to);
-        else {
-            memset(to, 0, (size_t)(left * pad) * sizeof *to);
-            memset(to + right * pad, 0, (size_t)((columns - right) * pad) * sizeof *to);
-        }
+    if (s->p >= s->run)
+        return false;
+    if (s->p + s->n > s->run) {
+        s->p = s->run - s->n;
+        s->at = s->p % s->width;
+        s->offset = (s->p / s->width * s->pitch + s->at) * VL;
     }
-    const int64_t run = (last - first) * size.w;
-    for (int64_t c = 0; c < pad && run > 0; c += VL) {
-        const int64_t planes = channels - c < VL ? channels - c : VL;
-        const float *from = x + c * plane + first * size.w;
-        for (int64_t p = 0; p < run; p += VL) {
-            const int64_t begin = p + VL <= run || run < VL ? p : run - VL, n = run < VL ? run : VL;
-            V r[VL];
-            if (planes == VL && n == VL) {
-                PLEAT_UNROLL(16)
-                for (int k = 0; k < VL; k++)
-                    r[k] = FN(load)(from + k * plane + begin);
-            } else
-                for (int64_t k = 0; k < VL; k++) {
-                    r[k] = (V){ 0 };
-                    if (k < planes)
-                        memcpy(&r[k], from + k * plane + begin, (size_t)n * sizeof(float));
-                }
-            FN(transpose)(r);
-            int64_t y = begin / size.w, at = begin % size.w;
-            float *to = strip + (first - row + y) * columns * pad + c;
-            if (n == VL && at + VL <= size.w && at - column + VL <= columns) {
-                PLEAT_UNROLL(16)
-                for (int k = 0; k < VL; k++)
-                    FN(store)(to + (at - column + k) * pad, r[k]);
-                continue;
-            }
-            for (int64_t k = 0; k < n; k++) {
-                if (at - column < columns)
-                    FN(store)(to + (at - column) * pad, r[k]);
-                if (++at == size.w) {
-                    at = 0;
-                    to += columns * pad;
-                }
-            }
-        }
+    return true;
+}
+
+PLEAT_INLINE void step(walk *s)
+{
+    s->offset += VL;
+    if (++s->at == s->width) {
+        s->at = 0;
+        s->offset += (s->pitch - s->width) * VL;
     }
 }
 
-/* The other way: rows of the planes from a strip whose first row and column they begin with. */
-static void store_strip(const float *strip, int64_t pad, int64_t columns, pleat_hw size, int64_t row, int64_t rows,
-                        int64_t channels, int64_t plane, float *y)
+/* Whole rows of planes, into a strip. What will be read next lies `next` elements on, and is sent for: the rows of so
+ * many planes are too short for the processor to see what follows. */
+static void gather(const float *from, int64_t plane, int64_t planes, int64_t rows, int64_t width, int64_t next,
+                   int64_t pitch, float *strip)
 {
-    const int64_t run = (size.h - row < rows ? size.h - row : rows) * size.w;
-    for (int64_t c = 0; c < channels; c += VL) {
-        const int64_t planes = channels - c < VL ? channels - c : VL;
-        float *to = y + c * plane + row * size.w;
-        for (int64_t p = 0; p < run; p += VL) {
-            const int64_t begin = p + VL <= run || run < VL ? p : run - VL, n = run < VL ? run : VL;
-            int64_t at = begin % size.w;
-            const float *from = strip + begin / size.w * columns * pad + c;
-            V r[VL];
-            if (n == VL && at + VL <= size.w) {
-                PLEAT_UNROLL(16)
-                for (int k = 0; k < VL; k++)
-                    r[k] = FN(load)(from + (at + k) * pad);
-            } else
-                for (int64_t k = 0; k < VL; k++) {
-                    r[k] = k < n ? FN(load)(from + at * pad) : (V){ 0 };
-                    if (++at == size.w) {
-                        at = 0;
-                        from += columns * pad;
-                    }
+    const int64_t run = rows * width;
+    for (walk s = { run, width, pitch, .n = least(run, VL) }; more(&s); s.p += VL) {
+        V r[VL];
+        if (planes >= VL && s.n == VL) {
+            PLEAT_UNROLL(16)
+            for (int k = 0; k < VL; k++) {
+                r[k] = FN(load)(from + k * plane + s.p);
+                __builtin_prefetch(from + k * plane + s.p + next, 0, 2);
+            }
+        } else
+            for (int64_t k = 0; k < VL; k++) {
+                r[k] = (V){ 0 };
+                if (k < planes)
+                    memcpy(&r[k], from + k * plane + s.p, (size_t)s.n * sizeof(float));
+            }
+        FN(transpose)(r);
+        if (s.at + VL <= width) {
+            PLEAT_UNROLL(16)
+            for (int k = 0; k < VL; k++)
+                FN(store)(strip + s.offset + k * VL, r[k]);
+            s.at += VL - 1;
+            s.offset += (VL - 1) * VL;
+            step(&s);
+        } else if (s.n == VL) {
+            PLEAT_UNROLL(16)
+            for (int k = 0; k < VL; k++, step(&s))
+                FN(store)(strip + s.offset, r[k]);
+        } else
+            for (int64_t k = 0; k < s.n; k++, step(&s))
+                FN(store)(strip + s.offset, r[k]);
+    }
+}
+
+/* The other way. */
+static void scatter(const float *strip, int64_t pitch, int64_t rows, int64_t width, int64_t planes, int64_t plane,
+                    int64_t next, float *to)
+{
+    const int64_t run = rows * width;
+    for (walk s = { run, width, pitch, .n = least(run, VL) }; more(&s); s.p += VL) {
+        V r[VL];
+        if (s.at + VL <= width) {
+            PLEAT_UNROLL(16)
+            for (int k = 0; k < VL; k++)
+                r[k] = FN(load)(strip + s.offset + k * VL);
+            s.at += VL - 1;
+            s.offset += (VL - 1) * VL;
+            step(&s);
+        } else if (s.n == VL) {
+            PLEAT_UNROLL(16)
+            for (int k = 0; k < VL; k++, step(&s))
+                r[k] = FN(load)(strip + s.offset);
+        } else
+            for (int64_t k = 0; k < VL; k++) {
+                r[k] = (V){ 0 };
+                if (k < s.n) {
+                    r[k] = FN(load)(strip + s.offset);
+                    step(&s);
                 }
-            FN(transpose)(r);
-            if (planes == VL && n == VL) {
-                PLEAT_UNROLL(16)
-                for (int k = 0; k < VL; k++)
-                    FN(store)(to + k * plane + begin, r[k]);
-            } else
-                for (int64_t k = 0; k < planes; k++)
-                    memcpy(to + k * plane + begin, &r[k], (size_t)n * sizeof(float));
-        }
+            }
+        FN(transpose)(r);
+        if (planes >= VL && s.n == VL) {
+            PLEAT_UNROLL(16)
+            for (int k = 0; k < VL; k++) {
+                FN(store)(to + k * plane + s.p, r[k]);
+                __builtin_prefetch(to + k * plane + s.p + next, 1, 2);
+            }
+        } else
+            for (int64_t k = 0; k < least(planes, VL); k++)
+                memcpy(to + k * plane + s.p, &r[k], (size_t)s.n * sizeof(float));
     }
 }
 
 /* ---- Between images and matrices ---- */
 
-PLEAT_INLINE void image_of(const pleat_winograd_work *w, int n, int64_t lines, const float *strip, float *v)
+/* How many elements behind some rows the next lie: the next line's, the next channels' or the next image's. `back` rows
+ * have been passed since the first line's. */
+PLEAT_INLINE int64_t following(bool line, int64_t rows, int64_t back, int64_t width, int64_t c, int64_t channels,
+                               int64_t plane)
 {
-    const int64_t columns = w->tiles_w * n + 2, row = columns * w->c_pad;
-    for (int64_t i = 0; i < lines; i++)
-        for (int64_t j = 0; j < w->tiles_w; j++, v += w->c_pad)
-            for (int64_t c = 0; c < w->c_pad; c += VL)
-                turn_both(turn_image, n, n + 2, n + 2, strip + (i * columns + j) * n * w->c_pad + c, row, w->c_pad,
-                          v + c, (n + 2) * w->v_stride, w->v_stride, (V){ 0 }, false);
+    return line ? rows * width : least(channels - c, VL) * plane - back * width;
+}
+
+typedef struct {
+    const float *x;
+    int64_t plane, channels, pad;
+    pleat_hw size, low; /* of the planes; what the first tile reads first, 0 or less */
+} image_side;
+
+/* The matrices of tiles that read `rows` rows of an image each, n rows apart. */
+PLEAT_INLINE void spread(const pleat_winograd_work *w, turn fn, int n, int rows, const image_side *x, int64_t line,
+                         int64_t lines, float *strip, float *to, int64_t stride)
+{
+    const int64_t pitch = pleat_winograd_pitch(w), row = pitch * VL, left = -x->low.w, right = left + x->size.w;
+    for (int64_t i = 0; i < rows; i++) {
+        memset(strip + i * row, 0, (size_t)(left * VL) * sizeof *strip);
+        memset(strip + i * row + right * VL, 0, (size_t)(row - right * VL) * sizeof *strip);
+    }
+    const int64_t begin = greater(0, line * n + x->low.h);
+    for (int64_t c = 0; c < x->pad; c += VL)
+        for (int64_t i = 0; i < lines; i++) {
+            const int64_t top = (line + i) * n + x->low.h, old = i ? rows - n : 0;
+            memcpy(strip, strip + n * row, (size_t)(old * row) * sizeof *strip);
+            const int64_t first = greater(0, least(top + old, x->size.h)), last = least(top + rows, x->size.h);
+            for (int64_t k = old; k < rows; k++)
+                if (top + k < first || top + k >= last)
+                    memset(strip + k * row + left * VL, 0, (size_t)(x->size.w * VL) * sizeof *strip);
+            const float *from = x->x + c * x->plane + first * x->size.w;
+            const int64_t next =
+                following(i + 1 < lines, last - first, first - begin, x->size.w, c, x->channels, x->plane);
+            gather(from, x->plane, x->channels - c, last - first, x->size.w, next, pitch,
+                   strip + (first - top) * row + left * VL);
+            float *v = to + i * w->tiles_w * x->pad + c;
+            for (int64_t j = 0; j < w->tiles_w; j++, v += x->pad)
+                turn_both(fn, n, rows, n + 2, strip + j * n * VL, row, VL, v, (n + 2) * stride, stride, (V){ 0 },
+                          false);
+        }
 }
 
 static void image(const pleat_winograd_work *w, const float *x, int64_t line, int64_t lines, float *strip, float *v)
 {
-    load_strip(x, w->x_plane, w->c, w->c_pad, w->size, line * w->tile + w->low.h, lines * w->tile + 2, w->low.w,
-               w->tiles_w * w->tile + 2, strip);
+    const image_side side = { x, w->x_plane, w->c, w->c_pad, w->size, w->low };
     if (w->tile == 4)
-        image_of(w, 4, lines, strip, v);
+        spread(w, turn_image, 4, 6, &side, line, lines, strip, v, w->v_stride);
     else
-        image_of(w, 2, lines, strip, v);
+        spread(w, turn_image, 2, 4, &side, line, lines, strip, v, w->v_stride);
 }
 
-PLEAT_INLINE void result_of(const pleat_winograd_work *w, int n, const float *m, int64_t lines, const float *bias,
-                            float *strip)
+static void gradient(const pleat_winograd_work *w, const float *dy, int64_t line, int64_t lines, float *strip, float *m)
 {
-    const int64_t row = w->tiles_w * n * w->o_pad;
-    for (int64_t i = 0; i < lines; i++)
-        for (int64_t j = 0; j < w->tiles_w; j++, m += w->o_pad)
-            for (int64_t o = 0; o < w->o; o += VL) {
-                V add = { 0 };
-                if (bias)
-                    memcpy(&add, bias + o, (size_t)(w->o - o < VL ? w->o - o : VL) * sizeof *bias);
-                turn_both(turn_back, n, n + 2, n, m + o, (n + 2) * w->m_stride, w->m_stride,
-                          strip + i * n * row + j * n * w->o_pad + o, row, w->o_pad, add, w->relu);
-            }
+    const image_side side = { dy, w->y_plane, w->o, w->o_pad, w->windows, { 0, 0 } };
+    if (w->tile == 4)
+        spread(w, turn_gradient, 4, 4, &side, line, lines, strip, m, w->m_stride);
+    else
+        spread(w, turn_gradient, 2, 2, &side, line, lines, strip, m, w->m_stride);
+}
+
+PLEAT_INLINE void result_of(const pleat_winograd_work *w, int n, const float *m, int64_t line, int64_t lines,
+                            float *strip, const float *bias, float *y)
+{
+    const int64_t pitch = pleat_winograd_pitch(w);
+    for (int64_t o = 0; o < w->o; o += VL) {
+        V add = { 0 };
+        if (bias)
+            memcpy(&add, bias + o, (size_t)least(w->o - o, VL) * sizeof *bias);
+        for (int64_t i = 0; i < lines; i++) {
+            const float *from = m + i * w->tiles_w * w->o_pad + o;
+            for (int64_t j = 0; j < w->tiles_w; j++, from += w->o_pad)
+                turn_both(turn_back, n, n + 2, n, from, (n + 2) * w->m_stride, w->m_stride, strip + j * n * VL,
+                          pitch * VL, VL, add, w->relu);
+            const int64_t top = (line + i) * n;
+            const int64_t rows = least(n, w->windows.h - top);
+            const int64_t next = following(i + 1 < lines, rows, i * n, w->windows.w, o, w->o, w->y_plane);
+            scatter(strip, pitch, rows, w->windows.w, w->o - o, w->y_plane, next,
+                    y + o * w->y_plane + top * w->windows.w);
+        }
+    }
 }
 
 static void result(const pleat_winograd_work *w, const float *m, int64_t line, int64_t lines, float *strip,
                    const float *bias, float *y)
 {
     if (w->tile == 4)
-        result_of(w, 4, m, lines, bias, strip);
+        result_of(w, 4, m, line, lines, strip, bias, y);
     else
-        result_of(w, 2, m, lines, bias, strip);
-    store_strip(strip, w->o_pad, w->tiles_w * w->tile, w->windows, line * w->tile, lines * w->tile, w->o, w->y_plane,
-                y);
-}
-
-PLEAT_INLINE void gradient_of(const pleat_winograd_work *w, int n, int64_t lines, const float *strip, float *m)
-{
-    const int64_t row = w->tiles_w * n * w->o_pad;
-    for (int64_t i = 0; i < lines; i++)
-        for (int64_t j = 0; j < w->tiles_w; j++, m += w->o_pad)
-            for (int64_t o = 0; o < w->o_pad; o += VL)
-                turn_both(turn_gradient, n, n, n + 2, strip + i * n * row + j * n * w->o_pad + o, row, w->o_pad, m + o,
-                          (n + 2) * w->m_stride, w->m_stride, (V){ 0 }, false);
-}
-
-static void gradient(const pleat_winograd_work *w, const float *dy, int64_t line, int64_t lines, float *strip, float *m)
-{
-    load_strip(dy, w->y_plane, w->o, w->o_pad, w->windows, line * w->tile, lines * w->tile, 0, w->tiles_w * w->tile,
-               strip);
-    if (w->tile == 4)
-        gradient_of(w, 4, lines, strip, m);
-    else
-        gradient_of(w, 2, lines, strip, m);
+        result_of(w, 2, m, line, lines, strip, bias, y);
 }
 
 /* ---- Between kernels and matrices ---- */
@@ -404,6 +454,26 @@ static const product_fn product[][2] = { EACH(PRODUCTS) };
 #define ADJOINTS(n) { adjoint_##n##_1, adjoint_##n##_2 },
 static const adjoint_fn adjoint[][2] = { EACH(ADJOINTS) };
 
+/* NARROW tiles whose channels are one vector, of the image as of the result. With the strides known an element is
+ * multiplied straight from memory: more of an instruction would be too much for one product. */
+static void narrow(const float *v, const float *u, int64_t depth, float *m)
+{
+    V sum[NARROW];
+    PLEAT_UNROLL(28)
+    for (int i = 0; i < NARROW; i++)
+        sum[i] = (V){ 0 };
+    PLEAT_UNROLL(2)
+    for (int64_t c = 0; c < depth; c++, v++, u += VL) {
+        const V lanes = FN(load)(u);
+        PLEAT_UNROLL(28)
+        for (int i = 0; i < NARROW; i++)
+            sum[i] += v[i * VL] * lanes;
+    }
+    PLEAT_UNROLL(28)
+    for (int i = 0; i < NARROW; i++)
+        FN(store)(m + i * VL, sum[i]);
+}
+
 /* n in as few strips as registers allow, evened out: the size of the first. */
 static int64_t even(int64_t n)
 {
@@ -414,10 +484,15 @@ static int64_t even(int64_t n)
 static void multiply(const pleat_winograd_work *w, int64_t i, int64_t panel, const float *u, const float *v,
                      int64_t tiles, float *m)
 {
-    const int64_t most = even(tiles), width = w->width;
+    const int64_t width = w->width;
     u += (i * w->o_pad + panel * width) * w->c;
     v += i * w->v_stride;
     m += i * w->m_stride + panel * width;
+    for (; w->c_pad == VL && w->o_pad == VL && tiles >= NARROW; tiles -= NARROW, v += NARROW * VL, m += NARROW * VL)
+        narrow(v, u, w->c, m);
+    if (tiles == 0)
+        return;
+    const int64_t most = even(tiles);
     for (int64_t t = 0; t < tiles; t += most)
         product[least(most, tiles - t) - 1][width > VL](v + t * w->c_pad, w->c_pad, u, w->c, m + t * w->o_pad,
                                                         w->o_pad);

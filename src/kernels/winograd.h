@@ -7,8 +7,9 @@
  *   forward     y  = A^T [ sum over c of (G g G^T) (B^T x B) ] A        36 products for 16 pixels, not 144
  *   by weight   dg = G^T [ sum over tiles of (B^T x B) (A dy A^T) ] G   the adjoint
  *
- * Vectors hold channels: lines of the image are copied as pixel[row][column][channel] first (a strip), zeros around
- * it, and what comes out is turned back. Number i of the 36, of all tiles of a block, makes one matrix:
+ * Vectors hold channels: what a line of tiles reads is copied as pixel[row][column][channel] first (a strip), zeros
+ * around it, one vector of channels at a time, and what comes out is turned back. Number i of the 36, of all tiles of a
+ * block, makes one matrix:
  *
  *   v[i][tile][c]    of the image          m[i][tile][o]    of the result (or of its gradient)
  *   u[i][panel][c][width]                  of the kernels, in panels of `width` output channels */
@@ -54,12 +55,17 @@ struct pleat_winograd_kernels {
     void (*kernels_gradient)(const pleat_winograd_work *work, const float *u, int64_t panel, int64_t row, float *dw);
 };
 
-/* Elements that a strip of so many lines of tiles takes, for whichever of image and result is larger. */
-static inline int64_t pleat_winograd_strip(const pleat_winograd_work *w, int64_t lines)
+/* Pixels in a row of a strip: what a line of tiles reads, or where a row of the image ends if that is further. */
+static inline int64_t pleat_winograd_pitch(const pleat_winograd_work *w)
 {
-    const int64_t rows = lines * w->tile, columns = w->tiles_w * w->tile;
-    const int64_t in = (rows + 2) * (columns + 2) * w->c_pad, out = rows * columns * w->o_pad;
-    return in > out ? in : out;
+    const int64_t tiles = w->tiles_w * w->tile + 2, row = w->size.w - w->low.w;
+    return tiles > row ? tiles : row;
+}
+
+/* Elements of a strip, for vectors of so many. */
+static inline int64_t pleat_winograd_strip(const pleat_winograd_work *w, int64_t vector)
+{
+    return (w->tile + 2) * pleat_winograd_pitch(w) * vector;
 }
 
 #ifdef PLEAT_ISA

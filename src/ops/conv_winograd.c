@@ -15,10 +15,10 @@
 #include <string.h>
 
 enum {
-    BLOCK_BYTES = 1200 << 10, /* of a block's matrices: they stay within the L2 cache */
-    STAGE_BYTES = 4 << 20,    /* of a stage's */
-    CHUNKS = 16,              /* as many blocks at least are wanted, */
-    LEAST_TILES = 14,         /* but none of fewer tiles */
+    BLOCK_BYTES = 560 << 10, /* of a block's matrices: they stay within an L2 cache of 1 MiB, beside the image */
+    STAGE_BYTES = 4 << 20,   /* of a stage's */
+    CHUNKS = 16,             /* as many blocks at least are wanted, */
+    LEAST_TILES = 14,        /* but none of fewer tiles */
 };
 
 /* ---- Whether, and what it takes ---- */
@@ -124,7 +124,7 @@ static void cut(plan *p, int64_t lines, int64_t most, int64_t times)
         p->blocks = max(p->blocks, min(ceil_div(CHUNKS, times), lines * p->work.tiles_w / LEAST_TILES));
     p->lines = ceil_div(lines, p->blocks);
     p->blocks = ceil_div(lines, p->lines);
-    p->strip = pleat_winograd_strip(&p->work, min(p->lines, p->tiles_h));
+    p->strip = pleat_winograd_strip(&p->work, pleat_kernels_get()->winograd->vector);
     p->strip = ceil_div(p->strip, 16) * 16;
 }
 
