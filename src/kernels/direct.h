@@ -15,8 +15,7 @@
  *   channels  a vector holds output channels of one pixel. Packed weights are the vectors, pixels are broadcast: for a
  *             strip of up to 14 pixels by two vectors all sums stay in registers. Turned into planes at the end.
  *   pixels    a vector holds pixels of one output channel; weights are broadcast. For few output channels. With only
- *             one, a column of taps at a time goes down 16 lines, so that each pixel read serves all taps of the
- * column.
+ *             one, a column of taps at a time goes down 16 lines, so that a pixel once read serves all of its taps.
  *
  * By weight there are the same two. Channels: the output gradient is turned, so that a vector holds channels of one
  * pixel, and each tap's pixel is broadcast; up to ten taps by two vectors stay in registers while the band is walked.

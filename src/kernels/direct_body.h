@@ -150,9 +150,11 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t
         for (int v = 0; v < vectors; v++)
             sum[i][v] = (V){ 0 };
     }
-    PLEAT_UNROLL(1)
+    PLEAT_UNROLL(2)
     for (int64_t k = 0; k < depth; k++, weights += width) {
         const T *at = x + offset[k];
+        if (vectors == 1)
+            __asm__("" : "+r"(at)); /* one register: an address that is a sum splits every product in two operations */
         const V w0 = FN(load)(weights), w1 = vectors > 1 ? FN(load)(weights + VL) : w0;
         PLEAT_UNROLL(16)
         for (int i = 0; i < count; i++) {
