@@ -8,6 +8,8 @@
 #include <pleat/memory.h>
 #include <pleat/parallel.h>
 
+#include <math.h>
+
 /* How an operand of rows x columns lies in memory. */
 typedef enum { ROWS, COLUMNS, WIDE_ROWS, WIDE_COLUMNS, SCATTERED, LAYOUTS } layout;
 
@@ -28,12 +30,12 @@ typedef struct {
     pleat_dtype dtype;
     int64_t m, n, k, batch, inner; /* batch by inner matrices */
     layout a, b, c;
-    bool accumulate, row_bias, col_bias, share_a, share_b;
+    bool accumulate, row_bias, col_bias, relu, share_a, share_b;
 } sample;
 
 static void check(sample s)
 {
-    pleat_gemm_work w = { .dtype = s.dtype, .m = s.m, .n = s.n, .k = s.k, .accumulate = s.accumulate };
+    pleat_gemm_work w = { .dtype = s.dtype, .m = s.m, .n = s.n, .k = s.k, .accumulate = s.accumulate, .relu = s.relu };
     const int64_t a_size = lay(s.a, s.m, s.k, &w.a_row, &w.a_col), b_size = lay(s.b, s.k, s.n, &w.b_row, &w.b_col),
                   c_size = lay(s.c, s.m, s.n, &w.c_row, &w.c_col);
     int64_t count = 1;
@@ -69,6 +71,7 @@ static void check(sample s)
                 for (int64_t k = 0; k < s.k; k++)
                     sum += get(s.dtype, a, y * w.a_batch[0] + x * w.a_batch[1] + i * w.a_row + k * w.a_col) *
                            get(s.dtype, b, y * w.b_batch[0] + x * w.b_batch[1] + k * w.b_row + j * w.b_col);
+                sum = s.relu && sum < 0 ? 0 : sum;
                 if (get(s.dtype, result, at) != sum)
                     ck_abort_msg("%s m %d n %d k %d, matrix %d, layouts %d %d %d: C[%d, %d] is %g, not %g",
                                  pleat_dtype_name(s.dtype), (int)s.m, (int)s.n, (int)s.k, (int)g, s.a, s.b, s.c, (int)i,
@@ -108,7 +111,8 @@ START_TEST(tile_edges)
                                      .c = (layout)(t / 11 % LAYOUTS),
                                      .accumulate = t & 1,
                                      .row_bias = t & 2,
-                                     .col_bias = t & 4 });
+                                     .col_bias = t & 4,
+                                     .relu = turn & 1 });
             }
 }
 END_TEST
@@ -123,9 +127,9 @@ START_TEST(every_layout)
                 check_both((sample){
                     .m = 5, .n = 9, .k = 19, .a = (layout)a, .b = (layout)b, .c = (layout)c, .row_bias = true });
                 check_both((sample){
-                    .m = 3, .n = 150, .k = 70, .a = (layout)a, .b = (layout)b, .c = (layout)c, .accumulate = true });
+                    .m = 3, .n = 150, .k = 70, .a = (layout)a, .b = (layout)b, .c = (layout)c, .relu = true });
                 check_both((sample){
-                    .m = 150, .n = 2, .k = 90, .a = (layout)a, .b = (layout)b, .c = (layout)c, .row_bias = true });
+                    .m = 150, .n = 2, .k = 90, .a = (layout)a, .b = (layout)b, .c = (layout)c, .accumulate = true });
             }
 }
 END_TEST
@@ -135,7 +139,7 @@ START_TEST(no_terms_and_no_elements)
     for (int c = 0; c < LAYOUTS; c++) {
         check_both((sample){ .m = 20, .n = 33, .k = 0, .c = (layout)c });
         check_both((sample){ .m = 20, .n = 33, .k = 0, .c = (layout)c, .accumulate = true });
-        check_both((sample){ .m = 200, .n = 200, .k = 0, .c = (layout)c, .row_bias = true, .col_bias = true });
+        check_both((sample){ .m = 200, .n = 200, .k = 0, .c = (layout)c, .row_bias = true, .relu = true });
         check_both((sample){ .m = 0, .n = 33, .k = 5, .c = (layout)c });
         check_both((sample){ .m = 20, .n = 0, .k = 5, .c = (layout)c });
         check_both((sample){ .m = 3, .n = 2, .k = 5, .c = (layout)c, .batch = 2, .inner = 0 });
@@ -156,7 +160,8 @@ START_TEST(blocks_and_slices)
                                  .b = (layout)((a + (int)i) % LAYOUTS),
                                  .accumulate = a & 1,
                                  .row_bias = true,
-                                 .col_bias = a & 2 });
+                                 .col_bias = a & 2,
+                                 .relu = i & 1 });
     for (int c = 0; c < LAYOUTS; c++) {
         check_both((sample){ .m = 50,
                              .n = 60,
@@ -165,8 +170,9 @@ START_TEST(blocks_and_slices)
                              .c = (layout)c,
                              .accumulate = true,
                              .row_bias = true,
-                             .col_bias = true });
-        check_both((sample){ .m = 300, .n = 70, .k = 330, .b = COLUMNS, .c = (layout)c, .col_bias = true });
+                             .col_bias = true,
+                             .relu = c & 1 });
+        check_both((sample){ .m = 300, .n = 70, .k = 330, .b = COLUMNS, .c = (layout)c, .relu = true });
         check_both((sample){ .m = 33, .n = 1100, .k = 70, .c = (layout)c, .row_bias = true });
     }
     /* strides that meet in one place of a cache, so that operands are packed: ahead of many chunks */
@@ -305,6 +311,37 @@ START_TEST(same_bits_on_any_number_of_threads)
 }
 END_TEST
 
+/* A relu lets NaN through, in whole tiles, cut ones and short sums. */
+START_TEST(relu_of_nan)
+{
+    static const int64_t shapes[][3] = { { 64, 64, 64 }, { 65, 67, 64 }, { 5, 7, 3 }, { 20, 20, 4000 } };
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const int64_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
+        float *a = fresh(PLEAT_F32, m * k), *b = fresh(PLEAT_F32, k * n), *c = fresh(PLEAT_F32, m * n);
+        for (int64_t i = 0; i < m; i += 2)
+            a[i * k] = NAN;
+        const pleat_gemm_work w = { .dtype = PLEAT_F32,
+                                    .m = m,
+                                    .n = n,
+                                    .k = k,
+                                    .a = a,
+                                    .a_row = k,
+                                    .a_col = 1,
+                                    .b = b,
+                                    .b_row = n,
+                                    .b_col = 1,
+                                    .c = c,
+                                    .c_row = n,
+                                    .c_col = 1,
+                                    .relu = true };
+        ck_assert_int_eq(pleat_gemm(&w), PLEAT_OK);
+        for (int64_t i = 0; i < m * n; i++)
+            ck_assert(i / n % 2 ? c[i] >= 0 : isnan(c[i]));
+        free(a), free(b), free(c);
+    }
+}
+END_TEST
+
 START_TEST(no_memory)
 {
     float *a = fresh(PLEAT_F32, 50 * 5000);
@@ -346,6 +383,7 @@ int main(void)
     tcase_add_test(tests, batches);
     tcase_add_test(tests, odd_strides);
     tcase_add_test(tests, same_bits_on_any_number_of_threads);
+    tcase_add_test(tests, relu_of_nan);
     tcase_add_test(tests, no_memory);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
