@@ -252,6 +252,8 @@ PLEAT_API pleat_tensor *pleat_matmul(pleat_tensor *a, pleat_tensor *b);
 PLEAT_API pleat_tensor *pleat_einsum(const char *equation, pleat_tensor *const *x, int count);
 /* x W^T + b: x (..., in), weight (out, in), bias (out) or NULL. */
 PLEAT_API pleat_tensor *pleat_linear(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias);
+/* relu of that, as it is written. */
+PLEAT_API pleat_tensor *pleat_linear_relu(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias);
 
 /* ---- Windows ----
  * A window slides over an image: output size = floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1. */

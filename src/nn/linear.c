@@ -13,9 +13,15 @@ static pleat_tensor *linear_forward(pleat_module *self, pleat_tensor *x)
     return pleat_linear(x, l->weight, l->bias);
 }
 
-static const pleat_module_class linear_class = { .name = "linear",
-                                                 .state_size = sizeof(linear),
-                                                 .forward = linear_forward };
+static pleat_tensor *linear_forward_relu(pleat_module *self, pleat_tensor *x)
+{
+    const linear *l = pleat_module_state(self);
+    return pleat_linear_relu(x, l->weight, l->bias);
+}
+
+static const pleat_module_class linear_class = {
+    .name = "linear", .state_size = sizeof(linear), .forward = linear_forward, .forward_relu = linear_forward_relu
+};
 
 static pleat_module *linear_new(int64_t in_features, int64_t out_features, bool no_bias)
 {

@@ -1,4 +1,6 @@
-/* linear: x W^T + b, a product with the weight read transposed and the bias added as the sums are stored. */
+/* linear: x W^T + b, a product with the weight read transposed and the bias added as the sums are stored; and the same
+ * with a relu, likewise. */
+#include "ops/elementwise.h"
 #include "ops/gemm.h"
 #include "ops/ops.h"
 
@@ -32,7 +34,7 @@ static int64_t rows_of(const pleat_shape *x)
     return rows;
 }
 
-static pleat_status forward(pleat_call *call)
+static pleat_status multiply(pleat_call *call, bool relu)
 {
     const pleat_tensor *x = call->in[0], *weight = call->in[1];
     const int64_t out = pleat_size(weight, 0);
@@ -50,6 +52,7 @@ static pleat_status forward(pleat_call *call)
         .c_row = out,
         .c_col = 1,
         .col_bias = call->in[2] ? pleat_data(call->in[2]) : NULL,
+        .relu = relu,
     };
     /* dimensions that lie one after the other are one long one of rows; what is left, in a view, is a batch of them */
     int64_t rows = 1;
@@ -70,11 +73,21 @@ static pleat_status forward(pleat_call *call)
     return pleat_gemm(&work);
 }
 
-static pleat_status backward(pleat_call *call)
+static pleat_status forward(pleat_call *call)
+{
+    return multiply(call, false);
+}
+
+static pleat_status forward_relu(pleat_call *call)
+{
+    return multiply(call, true);
+}
+
+/* The gradients, from that of the sums. */
+static pleat_status gradients(pleat_call *call, pleat_tensor *grad)
 {
     const pleat_shape *x = &call->in_spec[0].shape, *weight = &call->in_spec[1].shape;
     const int64_t rows = rows_of(x);
-    pleat_tensor *grad = call->grad_out[0];
     if (pleat_wants(call, 0))
         call->grad_in[0] = pleat_matmul(grad, call->in[1]);
     if (!pleat_wants(call, 1) && !pleat_wants(call, 2))
@@ -88,26 +101,37 @@ static pleat_status backward(pleat_call *call)
     return PLEAT_OK;
 }
 
+static pleat_status backward(pleat_call *call)
+{
+    return gradients(call, call->grad_out[0]);
+}
+
+/* The result tells where the sums were above 0. */
+static pleat_status backward_relu(pleat_call *call)
+{
+    return gradients(call, pleat_gate(&pleat_op_relu_grad, call, call->out[0]));
+}
+
 static double flops(const pleat_call *call)
 {
     const pleat_shape *a = &call->in_spec[0].shape;
     return 2.0 * (double)pleat_shape_numel(call->out_spec[0].shape) * (double)a->dim[a->ndim - 1];
 }
 
-const pleat_op pleat_op_linear = {
-    .name = "linear",
-    .inputs = 3,
-    .outputs = 1,
-    .optional = PLEAT_IN(2),
-    .strided = PLEAT_IN(0) | PLEAT_IN(1),
-    .keeps = { [0] = PLEAT_KEEP_IN(1), [1] = PLEAT_KEEP_IN(0) },
-    .infer = infer,
-    .forward = forward,
-    .backward = backward,
-    .flops = flops,
-};
+#define LINEAR(op, more)                                                                                               \
+    .name = #op, .inputs = 3, .outputs = 1, .optional = PLEAT_IN(2), .strided = PLEAT_IN(0) | PLEAT_IN(1),             \
+    .keeps = { PLEAT_KEEP_IN(1) | (more), PLEAT_KEEP_IN(0) | (more), (more) }, .infer = infer, .flops = flops
+
+const pleat_op pleat_op_linear = { LINEAR(linear, 0), .forward = forward, .backward = backward };
+const pleat_op pleat_op_linear_relu = { LINEAR(linear_relu, PLEAT_KEEP_OUT(0)), .forward = forward_relu,
+                                        .backward = backward_relu };
 
 pleat_tensor *pleat_linear(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias)
 {
     return pleat_apply(&pleat_op_linear, (pleat_tensor *[]){ x, weight, bias }, 3, NULL);
+}
+
+pleat_tensor *pleat_linear_relu(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias)
+{
+    return pleat_apply(&pleat_op_linear_relu, (pleat_tensor *[]){ x, weight, bias }, 3, NULL);
 }

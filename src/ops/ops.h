@@ -67,6 +67,7 @@ extern const pleat_op pleat_op_slice_adjoint;
 extern const pleat_op pleat_op_expand;
 extern const pleat_op pleat_op_matmul;
 extern const pleat_op pleat_op_linear;
+extern const pleat_op pleat_op_linear_relu;
 extern const pleat_op pleat_op_unfold;
 extern const pleat_op pleat_op_fold;
 extern const pleat_op pleat_op_conv2d;

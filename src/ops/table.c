@@ -66,6 +66,7 @@ static const pleat_op *const table[] = {
     &pleat_op_expand,
     &pleat_op_matmul,
     &pleat_op_linear,
+    &pleat_op_linear_relu,
     &pleat_op_unfold,
     &pleat_op_fold,
     &pleat_op_conv2d,

@@ -247,6 +247,43 @@ START_TEST(a_relu_and_a_max_pool_change_places)
 }
 END_TEST
 
+/* The bits of a linear layer with its relu, of its gradients and of theirs: those of the two ops apart. */
+START_TEST(a_relu_is_fused_with_a_linear_layer)
+{
+    static const int64_t sizes[][3] = { { 1, 3, 4 }, { 5, 7, 3 }, { 64, 128, 40 }, { 3, 900, 70 }, { 40, 2000, 30 } };
+    for (size_t i = 0; i < 4 * sizeof sizes / sizeof *sizes; i++) {
+        const pleat_scope s = pleat_scope_begin();
+        const int64_t *size = sizes[i / 4];
+        const pleat_dtype dtype = i % 2 ? PLEAT_F64 : PLEAT_F32;
+        pleat_module *linear = i & 2 ? pleat_nn_linear(size[1], size[2]) : pleat_nn_linear_no_bias(size[1], size[2]);
+        pleat_module *m = pleat_sequential(linear, pleat_nn_relu());
+        ck_assert_ok(pleat_module_to(m, dtype));
+        pleat_tensor *x = pleat_set_requires_grad(pleat_randn(PLEAT_SHAPE(size[0], size[1]), dtype), true);
+        pleat_tensor *in[] = { x, pleat_module_parameter(m, "0.weight"), NULL };
+        const int count = i & 2 ? 3 : 2;
+        if (count == 3)
+            in[2] = pleat_module_parameter(m, "0.bias");
+        pleat_tensor *y[] = { pleat_forward(m, x), pleat_relu(pleat_forward(linear, x)) };
+        ck_assert(pleat_equal(y[0], y[1]));
+        pleat_tensor *v = pleat_set_requires_grad(pleat_randn(pleat_shape_of(y[0]), dtype), true), *g[2][3], *h[2][3];
+        for (int k = 0; k < 2; k++) {
+            ck_assert_ok(pleat_gradients(&y[k], 1, in, count,
+                                         &(pleat_gradients_opts){ .grad_outputs = &v, .record = true }, g[k]));
+            pleat_tensor *sum = pleat_add(pleat_sum(pleat_square(g[k][0])), pleat_sum(pleat_square(g[k][1])));
+            pleat_tensor *to[] = { x, in[1], v };
+            ck_assert_ok(pleat_gradients(&sum, 1, to, 3, NULL, h[k]));
+        }
+        for (int k = 0; k < count; k++)
+            ck_assert(pleat_equal(g[0][k], g[1][k]));
+        for (int k = 0; k < 3; k++)
+            ck_assert(pleat_equal(h[0][k], h[1][k]));
+        pleat_module_free(m);
+        pleat_scope_end(s);
+    }
+    ck_assert_int_eq(pleat_live_tensors(), 0);
+}
+END_TEST
+
 START_TEST(a_residual_block_adds)
 {
     const pleat_scope s = pleat_scope_begin();
@@ -396,5 +433,6 @@ START_TEST(fans_and_distributions)
 END_TEST
 
 RUN_TESTS("layers", members_are_pytorchs, they_start_as_pytorchs_do, a_network_computes_what_pytorchs_does,
-          options_reach_the_op, a_relu_is_fused, a_relu_and_a_max_pool_change_places, a_residual_block_adds,
-          a_sequence_frees_what_is_in_between, bad_arguments, no_memory, fans_and_distributions)
+          options_reach_the_op, a_relu_is_fused, a_relu_is_fused_with_a_linear_layer,
+          a_relu_and_a_max_pool_change_places, a_residual_block_adds, a_sequence_frees_what_is_in_between,
+          bad_arguments, no_memory, fans_and_distributions)

@@ -30,6 +30,10 @@ static void samples_products(void)
     SAMPLE(pleat_linear(values(0, 3), values(4, 3), NULL));
     SAMPLE(pleat_linear(values(5, 3), values(4, 3), NULL));
     SAMPLE(pleat_linear(values(2, 2, 3), values(4, 3), NULL));
+    SAMPLE(pleat_linear_relu(values(3), values(4, 3), values(4)));
+    SAMPLE(pleat_linear_relu(values(0, 3), values(4, 3), values(4)));
+    SAMPLE(pleat_linear_relu(values(5, 3), values(4, 3), values(4)));
+    SAMPLE(pleat_linear_relu(values(2, 2, 3), values(4, 3), NULL));
 }
 
 static void samples_windows(void)

@@ -58,7 +58,8 @@ END_TEST
 
 /* These need a dimension: there is no sample without one. */
 static const char *const with_dimensions =
-    " slice slice_adjoint matmul linear unfold fold conv2d conv2d_relu conv_transpose2d conv_transpose2d_relu "
+    " slice slice_adjoint matmul linear linear_relu unfold fold conv2d conv2d_relu conv_transpose2d "
+    "conv_transpose2d_relu "
     "conv2d_weight max_pool2d max_pool2d_gather "
     "max_pool2d_scatter adaptive_max_pool2d avg_pool2d avg_pool2d_adjoint batch_norm batch_norm_relu batch_norm_eval "
     "batch_norm_eval_relu cross_entropy nll_loss cat interpolate interpolate_adjoint ";
