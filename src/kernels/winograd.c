@@ -21,8 +21,9 @@
 #define EACH(X) X(1) X(2) X(3) X(4)
 #endif
 
-/* Tiles that are added up before their sum joins the others': rounding grows with the length of a sum. */
-enum { SUM = 64 };
+/* Tiles that are added up before their sum joins the others': rounding grows with the length of a sum. And how far
+ * ahead those that come are sent for. */
+enum { SUM = 64, AHEAD = 6 };
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -417,6 +418,12 @@ PLEAT_INLINE void strip_of(int n, int vectors, const float *a, int64_t a_lane, i
         PLEAT_UNROLL(2)
         for (int j = 0; j < vectors; j++)
             lanes[j] = FN(load)(b + j * VL);
+        if (add) { /* each step in a row of a matrix: too far apart for the processor to see what follows */
+            PLEAT_UNROLL(2)
+            for (int j = 0; j < vectors; j++)
+                __builtin_prefetch(b + AHEAD * b_step + j * VL);
+            __builtin_prefetch(a + AHEAD * a_step);
+        }
         PLEAT_UNROLL(16)
         for (int i = 0; i < n; i++) {
             PLEAT_UNROLL(2)
@@ -474,6 +481,26 @@ static void narrow(const float *v, const float *u, int64_t depth, float *m)
         FN(store)(m + i * VL, sum[i]);
 }
 
+/* Likewise the adjoint: all channels of the image at once. */
+static void narrow_adjoint(const float *v, const float *m, int64_t depth, int64_t channels, float *u)
+{
+    V sum[VL];
+    PLEAT_UNROLL(16)
+    for (int i = 0; i < VL; i++)
+        sum[i] = (V){ 0 };
+    PLEAT_UNROLL(1)
+    for (int64_t t = 0; t < depth; t++, v += VL, m += VL) {
+        const V lanes = FN(load)(m);
+        PLEAT_UNROLL(16)
+        for (int i = 0; i < VL; i++)
+            sum[i] += v[i] * lanes;
+    }
+    PLEAT_UNROLL(16)
+    for (int i = 0; i < VL; i++)
+        if (i < channels)
+            FN(store)(u + i * VL, FN(load)(u + i * VL) + sum[i]);
+}
+
 /* n in as few strips as registers allow, evened out: the size of the first. */
 static int64_t even(int64_t n)
 {
@@ -505,7 +532,10 @@ static void accumulate(const pleat_winograd_work *w, int64_t i, int64_t panel, c
     u += (i * w->o_pad + panel * width) * w->c;
     v += i * w->v_stride;
     m += i * w->m_stride + panel * width;
-    for (int64_t t = 0; t < tiles; t += SUM)
+    const bool is_narrow = w->c_pad == VL && w->o_pad == VL;
+    for (int64_t t = 0; t < tiles && is_narrow; t += SUM)
+        narrow_adjoint(v + t * VL, m + t * VL, least(SUM, tiles - t), w->c, u);
+    for (int64_t t = 0; t < tiles && !is_narrow; t += SUM)
         for (int64_t c = 0; c < w->c; c += most)
             adjoint[least(most, w->c - c) - 1][width > VL](v + t * w->c_pad + c, w->c_pad, m + t * w->o_pad, w->o_pad,
                                                            least(SUM, tiles - t), u + c * width);

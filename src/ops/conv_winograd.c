@@ -1,9 +1,10 @@
 /* Winograd convolutions: cuts the lines of tiles of all images into blocks, and runs the blocks in parallel.
  *
  * Forward and by data a block goes all the way, from the image's lines to the result's: its matrices stay in the cache.
- * By weight the products sum over tiles, so the blocks of a stage are turned in parallel first and then multiplied in
- * parallel, each matrix and panel by one thread, over all tiles of the stage in order: the sums need no slices, and
- * their bits do not depend on the number of threads. */
+ * By weight the products sum over tiles. Where the sums are few, so do slices of the blocks, each with sums of its own,
+ * and those are added up at last. Where they are many, the blocks of a stage are turned in parallel first and then
+ * multiplied in parallel, each matrix and panel by one thread, over all tiles of the stage in order. Neither's bits
+ * depend on the number of threads. */
 #include "ops/conv_winograd.h"
 
 #include "kernels/winograd.h"
@@ -15,10 +16,12 @@
 #include <string.h>
 
 enum {
-    BLOCK_BYTES = 560 << 10, /* of a block's matrices: they stay within an L2 cache of 1 MiB, beside the image */
-    STAGE_BYTES = 4 << 20,   /* of a stage's */
-    CHUNKS = 16,             /* as many blocks at least are wanted, */
-    LEAST_TILES = 14,        /* but none of fewer tiles */
+    BLOCK_BYTES = 560 << 10,   /* of a block's matrices: they stay within an L2 cache of 1 MiB, beside the image */
+    STAGE_BYTES = 4 << 20,     /* of a stage's */
+    SLICE_BYTES = 320 << 10,   /* of a slice's sums, at most */
+    SLICES_BYTES = 2400 << 10, /* of all slices' */
+    CHUNKS = 16,               /* as many blocks at least are wanted, */
+    LEAST_TILES = 14,          /* but none of fewer tiles */
 };
 
 /* ---- Whether, and what it takes ---- */
@@ -71,6 +74,7 @@ typedef struct {
     float *u, *v, *m, *scratch;
     int64_t strip, scratch_size; /* elements; of a worker's */
     int64_t first, last;         /* lines of the stage */
+    int64_t slices, slice_lines;
 } plan;
 
 static plan plan_of(const pleat_product *product, const pleat_product_grid *groups, int tile, int64_t channels)
@@ -311,6 +315,61 @@ static void turn_kernels_back(int64_t begin, int64_t end, void *ctx)
                                                         p->y + s->group * p->groups->c[0]);
 }
 
+static void run_slices(int64_t begin, int64_t end, void *ctx)
+{
+    const stage *s = ctx;
+    plan p = *s->plan;
+    float *strip = p.scratch + pleat_worker() * p.scratch_size;
+    p.v = strip + p.strip;
+    p.m = p.v + p.matrices * p.work.v_stride;
+    for (int64_t i = begin; i < end; i++) {
+        float *u = p.u + i * p.u_group;
+        memset(u, 0, (size_t)p.u_group * sizeof *u);
+        const int64_t stop = min((i + 1) * p.slice_lines, p.images * p.tiles_h);
+        for (int64_t line = i * p.slice_lines; line < stop; line += p.lines) {
+            const int64_t last = min(line + p.lines, stop);
+            segments(&p, s->group, line, last, 0, strip, turn_image);
+            segments(&p, s->group, line, last, 0, strip, turn_gradient);
+            for (int64_t k = 0; k < p.matrices * p.panels; k++)
+                pleat_kernels_get()->winograd->accumulate(&p.work, k / p.panels, k % p.panels, p.v, p.m,
+                                                          (last - line) * p.work.tiles_w, u);
+        }
+    }
+}
+
+static void add_slices(int64_t begin, int64_t end, void *ctx)
+{
+    const plan *p = ((const stage *)ctx)->plan;
+    const int64_t matrix = p->u_group / p->matrices;
+    for (int64_t i = 1; i < p->slices; i++)
+        for (int64_t k = begin * matrix; k < end * matrix; k++)
+            p->u[k] += p->u[i * p->u_group + k];
+}
+
+/* By blocks, so many sums are few. */
+static pleat_status weight_by_slices(plan *p, int64_t groups)
+{
+    const int64_t lines = p->images * p->tiles_h, size = p->u_group * (int64_t)sizeof(float);
+    p->slices = min(max(4, min(CHUNKS, SLICES_BYTES / size)), lines);
+    p->slice_lines = ceil_div(lines, p->slices);
+    p->slices = ceil_div(lines, p->slice_lines);
+    cut(p, p->slice_lines, lines_within(p, BLOCK_BYTES), CHUNKS);
+    lay_out(p, p->lines);
+    p->scratch_size = ceil_div(p->strip + p->matrices * (p->work.v_stride + p->work.m_stride), 16) * 16;
+    p->u = pleat_alloc((size_t)(p->slices * p->u_group + pleat_threads() * p->scratch_size) * sizeof(float));
+    if (!p->u)
+        return PLEAT_ENOMEM;
+    p->scratch = p->u + p->slices * p->u_group;
+    for (int64_t group = 0; group < groups; group++) {
+        stage s = { p, group };
+        pleat_parallel_for(p->slices, 1, run_slices, &s);
+        pleat_parallel_for(p->matrices, 1, add_slices, &s);
+        pleat_parallel_for(p->panels, 1, turn_kernels_back, &s);
+    }
+    pleat_free(p->u);
+    return PLEAT_OK;
+}
+
 pleat_status pleat_conv_winograd_weight(const pleat_product *product, const pleat_product_grid *groups, int tile)
 {
     plan p = plan_of(product, groups, tile, product->n / 9);
@@ -321,6 +380,8 @@ pleat_status pleat_conv_winograd_weight(const pleat_product *product, const plea
     p.y_image = product->a.step[1];
     p.images = product->k / (p.work.windows.h * p.work.windows.w);
 
+    if (p.u_group * (int64_t)sizeof(float) <= SLICE_BYTES)
+        return weight_by_slices(&p, groups->size[0]);
     const int64_t lines = p.images * p.tiles_h, stages = ceil_div(lines, lines_within(&p, STAGE_BYTES));
     const int64_t stage_lines = ceil_div(lines, stages);
     cut(&p, stage_lines, ceil_div(stage_lines, CHUNKS), 1);
