@@ -15,8 +15,9 @@ typedef struct {
 } FN(tile);
 
 /* Five rows of A from one pointer: x86 adds one, two or four times a register to it, and three times is a register of
- * its own. The compiler must not know how they hang together, or it keeps a pointer a row, more than there are. */
-PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors)
+ * its own. The compiler must not know how they hang together, or it keeps a pointer a row, more than there are. Panels
+ * need none of this: their rows are at constant distances. */
+PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool panels)
 {
     V sum[MR][2];
     PLEAT_UNROLL(16)
@@ -32,23 +33,24 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors)
     const char *b = (const char *)t->b;
     PLEAT_UNROLL(1)
     for (int64_t k = 0; k < t->depth; k++) {
-        __asm__("" : "+r"(a0), "+r"(a5), "+r"(a10), "+r"(lane), "+r"(lane3));
+        if (!panels)
+            __asm__("" : "+r"(a0), "+r"(a5), "+r"(a10), "+r"(lane), "+r"(lane3));
         const V b0 = FN(load)((const T *)b), b1 = vectors > 1 ? FN(load)((const T *)b + VL) : b0;
-        __builtin_prefetch(b + AHEAD * b_step);
+        __builtin_prefetch(b + AHEAD * (panels ? NR * size : b_step));
         if (vectors > 1)
-            __builtin_prefetch(b + AHEAD * b_step + sizeof(V));
+            __builtin_prefetch(b + AHEAD * (panels ? NR * size : b_step) + sizeof(V));
         PLEAT_UNROLL(16)
         for (int i = 0; i < rows; i++) {
             const char *five = i < 5 ? a0 : i < 10 ? a5 : a10;
-            const T a = *(const T *)(five + (i % 5 == 3 ? lane3 : i % 5 * lane));
+            const T a = *(const T *)(panels ? a0 + i * size : five + (i % 5 == 3 ? lane3 : i % 5 * lane));
             sum[i][0] += a * b0;
             if (vectors > 1)
                 sum[i][1] += a * b1;
         }
-        a0 += a_step;
+        a0 += panels ? MR * size : a_step;
         a5 += a_step;
         a10 += a_step;
-        b += b_step;
+        b += panels ? NR * size : b_step;
     }
     if (t->row_bias) {
         PLEAT_UNROLL(16)
@@ -92,15 +94,23 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors)
     static void FN(tile_##rows)(const FN(tile) * t, int vectors)                                                       \
     {                                                                                                                  \
         if (vectors > 1)                                                                                               \
-            FN(tile_of)(t, rows, 2);                                                                                   \
+            FN(tile_of)(t, rows, 2, false);                                                                            \
         else                                                                                                           \
-            FN(tile_of)(t, rows, 1);                                                                                   \
+            FN(tile_of)(t, rows, 1, false);                                                                            \
     }
 ROWS(TILE)
 #undef TILE
 #define TILE(rows) FN(tile_##rows),
 static void (*const FN(tiles)[])(const FN(tile) * t, int vectors) = { ROWS(TILE) };
 #undef TILE
+
+static void FN(run)(const FN(tile) * t, int64_t rows, int64_t vectors)
+{
+    if (rows == MR && vectors == 2 && t->a_lane == 1 && t->a_step == MR && t->b_step == NR)
+        FN(tile_of)(t, MR, 2, true);
+    else
+        FN(tiles)[rows - 1](t, (int)vectors);
+}
 
 /* From a column at (x, y) and this offset on to the next. An offset and no pointer: behind the last column it may be
  * anywhere. */
@@ -127,7 +137,7 @@ static void FN(tile_edge)(const FN(tile) * t, const pleat_target *c, int64_t x, 
     inner.c = whole, inner.c_row = NR, inner.add = false;
     inner.row_bias = inner.col_bias = NULL;
     inner.relu = false;
-    FN(tiles)[rows - 1](&inner, columns > VL ? 2 : 1);
+    FN(run)(&inner, rows, columns > VL ? 2 : 1);
     int64_t at = 0;
     for (int64_t j = 0; j < columns; j++) {
         for (int64_t i = 0; i < rows; i++) {
@@ -194,7 +204,7 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
                 t.col_bias = first && p->col_bias ? (const T *)p->col_bias + j : NULL;
                 t.c = (T *)c->base + i * c->row + image * c->image + y * c->line + x * c->column;
                 if ((columns == NR || columns == VL) && c->column == 1 && x + columns <= c->width)
-                    FN(tiles)[rows - 1](&t, (int)(columns / VL));
+                    FN(run)(&t, rows, columns / VL);
                 else
                     FN(tile_edge)(&t, c, x, y, rows, columns);
                 for (x += NR; x >= c->width; x -= c->width)

@@ -208,7 +208,9 @@ pleat_status pleat_products(const pleat_product *product, const pleat_product_gr
     const int64_t tile_m = kernels->tile_m[p.dtype], tile_n = kernels->tile_n[p.dtype];
     if (lies_well(&p.a, k, p.a.step[2], p.a.lane, p.dtype))
         p.a.state = PLEAT_IN_PLACE;
-    if (lies_well(&p.b, k, p.b.lane, p.b.step[2], p.dtype))
+    /* many rows meet B's vectors: they had better not lie across the borders of cache lines */
+    const bool crosses = p.b.step[2] * size % 64 != 0 && m >= 8 * tile_m;
+    if (!crosses && lies_well(&p.b, k, p.b.lane, p.b.step[2], p.dtype))
         p.b.state = PLEAT_IN_PLACE;
     bool a_ahead = p.a.state == PLEAT_UNPACKED && is_shared(grid, grid->a) && m * k * size <= PACK_AHEAD;
     bool b_ahead = p.b.state == PLEAT_UNPACKED && is_shared(grid, grid->b) && n * k * size <= PACK_AHEAD;
