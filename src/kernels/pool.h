@@ -18,7 +18,7 @@ typedef struct {
     pleat_hw windows; /* OH, OW */
     const void *x;
     void *y;
-    int64_t *index;
+    int64_t *index; /* may be NULL */
 } pleat_max_pool_work;
 
 /* A plane has `pixels` elements and `windows` windows. */

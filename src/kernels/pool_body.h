@@ -136,20 +136,22 @@ static void F(max_row)(const pleat_max_pool_work *w, int64_t fits, const REAL *p
         }
         for (int64_t i = 0; i < n; i++) {
             y[begin + i] = best[i];
-            index[begin + i] = from[i];
+            if (index)
+                index[begin + i] = from[i];
         }
     }
 }
 
 /* The commonest case is squares of 2 x 2 pixels side by side without padding: a vector of windows at once. A row's last
  * vector may reach into the next row, whose own windows are computed afterwards; only where nothing follows that
- * belongs to the same chunk does it go through a buffer. index NULL: averages, with the factor, instead of maxima. */
+ * belongs to the same chunk does it go through a buffer. A factor other than 0: averages, with
+ * the factor, instead of maxima. index may be NULL. */
 INLINE void F(squares)(const REAL *top, const REAL *bottom, INT place, INT below, REAL factor, REAL *y, int64_t *index)
 {
     const VEC t[2] = { F(load)(top), F(load)(top + LANES) }, b[2] = { F(load)(bottom), F(load)(bottom + LANES) };
     const VEC v[4] = { __builtin_shufflevector(t[0], t[1], EVEN), __builtin_shufflevector(t[0], t[1], ODD),
                        __builtin_shufflevector(b[0], b[1], EVEN), __builtin_shufflevector(b[0], b[1], ODD) };
-    if (!index) {
+    if (factor != 0) {
         F(store)(y, ((v[0] + v[1]) + (v[2] + v[3])) * factor);
         return;
     }
@@ -167,8 +169,10 @@ INLINE void F(squares)(const REAL *top, const REAL *bottom, INT place, INT below
         step[l] = (INT)(2 * l);
     IVEC steps;
     memcpy(&steps, step, sizeof steps);
-    const indices at = __builtin_convertvector(from + (steps + place), indices);
     F(store)(y, best);
+    if (!index)
+        return;
+    const indices at = __builtin_convertvector(from + (steps + place), indices);
     memcpy(index, &at, sizeof at);
 }
 
@@ -223,11 +227,14 @@ static void F(max)(const pleat_max_pool_work *w, int64_t begin, int64_t end)
     const REAL *plane = (const REAL *)w->x + begin / w->windows.h * w->image.h * w->image.w;
     for (int64_t i = begin; i < end; i++) {
         REAL *y = (REAL *)w->y + i * w->windows.w;
-        int64_t *index = w->index + i * w->windows.w;
+        int64_t *index = w->index ? w->index + i * w->windows.w : NULL;
         if (simple) {
             const int64_t first = 2 * row * w->image.w;
-            F(row_of_squares)
-            (plane + first, w->image.w, w->windows.w, (INT)first, 0, (end - 1 - i) * w->windows.w >= LANES, y, index);
+            const bool room = (end - 1 - i) * w->windows.w >= LANES;
+            if (index)
+                F(row_of_squares)(plane + first, w->image.w, w->windows.w, (INT)first, 0, room, y, index);
+            else
+                F(row_of_squares)(plane + first, w->image.w, w->windows.w, (INT)first, 0, room, y, NULL);
         } else {
             F(max_row)(w, fits, plane, row, y, index);
         }

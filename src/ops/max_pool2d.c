@@ -8,6 +8,7 @@
 #include "tensor/error.h"
 #include "tensor/memory.h"
 
+#include <pleat/autograd.h>
 #include <pleat/scope.h>
 
 #include <stdatomic.h>
@@ -34,7 +35,11 @@ static pleat_status max_infer(const pleat_call *call, pleat_spec *out)
     pleat_status status = pleat_pool_image(&call->in_spec[0], &image);
     if (status == PLEAT_OK)
         status = pleat_pool_resolve(call->params, image, &w, &windows);
-    return status == PLEAT_OK ? values_and_indices(&call->in_spec[0], windows, out) : status;
+    if (status == PLEAT_OK)
+        status = values_and_indices(&call->in_spec[0], windows, out);
+    if (((const pleat_pool_params *)call->params)->values_only)
+        out[1].shape = PLEAT_SHAPE(0);
+    return status;
 }
 
 static void max_rows(int64_t begin, int64_t end, void *ctx)
@@ -60,7 +65,9 @@ static pleat_status max_forward(pleat_call *call)
                                  .windows = windows,
                                  .x = pleat_data(call->in[0]),
                                  .y = pleat_data_mut(call->out[0]),
-                                 .index = pleat_data_mut(call->out[1]) };
+                                 .index = ((const pleat_pool_params *)call->params)->values_only
+                                              ? NULL
+                                              : pleat_data_mut(call->out[1]) };
     pleat_parallel_for(pleat_pool_planes(&call->in_spec[0].shape) * windows.h, 8192 / windows.w, max_rows, &work);
     return PLEAT_OK;
 }
@@ -97,7 +104,9 @@ pleat_tensor *pleat_max_pool2d(pleat_tensor *x, const pleat_window *window)
 pleat_tensor *pleat_max_pool2d_with(pleat_tensor *x, const pleat_window *window, const pleat_pool_opts *opts,
                                     pleat_tensor **indices)
 {
-    pleat_pool_params params = { .ceil_mode = opts && opts->ceil_mode };
+    /* finding places and writing them, twice the values' bytes, takes most of the time */
+    const bool places = indices || (x && pleat_grad_enabled() && pleat_requires_grad(x));
+    pleat_pool_params params = { .ceil_mode = opts && opts->ceil_mode, .values_only = !places };
     if (window)
         params.window = *window;
     return pleat_pool_apply(&pleat_op_max_pool2d, x, &params, indices);

@@ -10,6 +10,7 @@
 typedef struct {
     pleat_window window; /* as given */
     bool ceil_mode;
+    bool values_only; /* max_pool2d: the indices are empty, and there is no gradient */
 } pleat_pool_params;
 
 /* Planes of an image tensor: the product of all dimensions but the last two. */

@@ -25,8 +25,10 @@ static double naive(const pleat_tensor *x, int64_t n, int64_t c, int64_t oy, int
 
 static void compare(pleat_tensor *x, const pleat_window *w)
 {
-    pleat_tensor *y = pleat_max_pool2d(x, w);
-    ck_assert_msg(y != NULL, "%s", pleat_error());
+    pleat_tensor *indices, *y = pleat_max_pool2d(x, w), *same = pleat_max_pool2d_with(x, w, NULL, &indices);
+    ck_assert_msg(y && same, "%s", pleat_error());
+    ck_assert_int_eq(pleat_numel(indices), pleat_numel(y)); /* found only where they are asked for */
+    ck_assert(pleat_equal(y, same));
     for (int64_t n = 0; n < pleat_size(y, 0); n++)
         for (int64_t c = 0; c < pleat_size(y, 1); c++)
             for (int64_t oy = 0; oy < pleat_size(y, 2); oy++)
