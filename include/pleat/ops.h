@@ -344,7 +344,8 @@ PLEAT_API pleat_tensor *pleat_conv_transpose1d(pleat_tensor *x, pleat_tensor *we
                                                const pleat_conv_transpose1d_opts *opts);
 
 /* Exact mode: without the fastest way of convolving with 3 x 3 kernels, whose rounding errors are six to eight times
- * those of a plain sum (docs/numerics.md). Process-wide; off, unless PLEAT_CONV_EXACT=1 stands in the environment. */
+ * those of a plain sum, and without the FFT, whose errors are even in a tile (docs/numerics.md). Process-wide; off,
+ * unless PLEAT_CONV_EXACT=1 stands in the environment. */
 PLEAT_API void pleat_conv_set_exact(bool exact);
 PLEAT_API bool pleat_conv_exact(void);
 

@@ -31,6 +31,7 @@ typedef struct {
     const struct pleat_conv_kernels *conv;
     const struct pleat_direct_kernels *direct;
     const struct pleat_winograd_kernels *winograd;
+    const struct pleat_fft_kernels *fft;
     const struct pleat_softmax_kernels *softmax;
 } pleat_kernels;
 

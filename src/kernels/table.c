@@ -4,6 +4,7 @@
 #include "kernels/copy.h"
 #include "kernels/direct.h"
 #include "kernels/elementwise.h"
+#include "kernels/fft.h"
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
 #include "kernels/line.h"
@@ -40,5 +41,6 @@ const pleat_kernels PLEAT_K(kernels) = {
     .conv = &PLEAT_K(conv_kernels),
     .direct = &PLEAT_K(direct_kernels),
     .winograd = &PLEAT_K(winograd_kernels),
+    .fft = &PLEAT_K(fft_kernels),
     .softmax = &PLEAT_K(softmax_kernels),
 };

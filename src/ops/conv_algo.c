@@ -3,6 +3,7 @@
 
 #include "kernels/direct.h"
 #include "ops/conv_direct.h"
+#include "ops/conv_fft.h"
 #include "ops/conv_winograd.h"
 
 #include <pleat/ops.h>
@@ -13,13 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LARGE_KERNEL = 49 }; /* taps */
+
 static int forced = -1;
 static atomic_bool exact;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void read_environment(void)
 {
-    static const char *const names[] = { "general", "channels", "pixels", "winograd4", "winograd2" };
+    static const char *const names[] = { "general", "channels", "pixels", "winograd4", "winograd2", "fft" };
     const char *wanted = getenv("PLEAT_CONV_EXACT");
     atomic_store(&exact, wanted && strcmp(wanted, "1") == 0);
     const char *name = getenv("PLEAT_CONV_ALGO");
@@ -70,13 +73,20 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
 {
     const bool is_forced = pleat_conv_is_forced();
     const pleat_patches *p = product->b.source;
-    int64_t k = 0; /* taps */
+    const int64_t taps = p->taps.h * p->taps.w;
+    int64_t k = 0; /* taps, of all channels and phases */
     for (int64_t i = 0; i < phases.h * phases.w; i++)
         k += by_weight ? product->n : product[i].k;
-    if (product->n == 0 || k == 0 || (by_weight && product->k == 0) || !direct_fits(product, phases, by_weight))
+    if (product->n == 0 || k == 0 || product->m == 0 || (by_weight && product->k == 0))
+        return PLEAT_CONV_GENERAL;
+    const bool fft = pleat_fft_fits(product, phases, by_weight);
+    if (fft && (is_forced ? forced == PLEAT_CONV_FFT
+                          : !atomic_load(&exact) && taps >= LARGE_KERNEL && pleat_fft_cost(product, by_weight) < 1))
+        return PLEAT_CONV_FFT;
+    if (!direct_fits(product, phases, by_weight))
         return PLEAT_CONV_GENERAL;
     const bool winograd = pleat_winograd_fits(product, phases, by_weight);
-    if (is_forced && (forced < PLEAT_CONV_WINOGRAD4 || winograd))
+    if (is_forced && forced != PLEAT_CONV_FFT && (forced < PLEAT_CONV_WINOGRAD4 || winograd))
         return (pleat_conv_algo)forced;
     const double cost4 = winograd && !atomic_load(&exact) ? pleat_winograd_cost(product, by_weight, 4) : 1;
     const double cost2 = winograd ? pleat_winograd_cost(product, by_weight, 2) : 1;
@@ -84,7 +94,7 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
         return cost4 <= cost2 ? PLEAT_CONV_WINOGRAD4 : PLEAT_CONV_WINOGRAD2;
 
     const int64_t vector = pleat_kernels_get()->direct->vector[product->dtype], m = product->m;
-    const int64_t width = p->windows.w, taps = p->taps.h * p->taps.w, step = p->step.h * p->step.w;
+    const int64_t width = p->windows.w, step = p->step.h * p->step.w;
     if (taps < step || width < 4) /* most of a copy would not be read, or most of a strip would be missing */
         return PLEAT_CONV_GENERAL;
     if (by_weight) {
@@ -108,6 +118,8 @@ pleat_status pleat_conv_run(const pleat_product *product, pleat_hw phases, const
     if (algo == PLEAT_CONV_WINOGRAD4 || algo == PLEAT_CONV_WINOGRAD2)
         return (by_weight ? pleat_conv_winograd_weight : pleat_conv_winograd)(product, groups,
                                                                               algo == PLEAT_CONV_WINOGRAD4 ? 4 : 2);
+    if (algo == PLEAT_CONV_FFT)
+        return (by_weight ? pleat_conv_fft_weight : pleat_conv_fft)(product, groups);
     if (algo != PLEAT_CONV_GENERAL)
         return by_weight ? pleat_conv_direct_weight(product, groups, algo == PLEAT_CONV_CHANNELS)
                          : pleat_conv_direct(product, phases, groups, algo == PLEAT_CONV_CHANNELS);
