@@ -221,4 +221,23 @@ START_TEST(exact_mode)
 }
 END_TEST
 
-RUN_TESTS("winograd", any_shape, errors, many_images, not_finite, any_threads, exact_mode)
+/* Products of small integers add up without rounding, but where spectra were multiplied. */
+START_TEST(exact_mode_leaves_the_fft_out)
+{
+    const pleat_scope scope = pleat_scope_begin();
+    const pleat_conv2d_opts opts = { .padding = { 5, 5 } };
+    pleat_tensor *x = pleat_cast(pleat_randint(-9, 9, PLEAT_SHAPE(8, 16, 40, 40)), PLEAT_F32);
+    pleat_tensor *w = pleat_cast(pleat_randint(-9, 9, PLEAT_SHAPE(16, 16, 11, 11)), PLEAT_F32);
+    pleat_tensor *fast = pleat_conv2d(x, w, NULL, &opts);
+    pleat_conv_set_exact(true);
+    pleat_tensor *exact = pleat_conv2d(x, w, NULL, &opts);
+    pleat_conv_set_exact(false);
+    ck_assert(pleat_equal(exact, pleat_round(exact)));
+    ck_assert(!pleat_equal(fast, pleat_round(fast)));
+    ck_assert(pleat_equal(exact, pleat_round(fast)));
+    pleat_scope_end(scope);
+}
+END_TEST
+
+RUN_TESTS("winograd", any_shape, errors, many_images, not_finite, any_threads, exact_mode,
+          exact_mode_leaves_the_fft_out)
