@@ -8,8 +8,8 @@
  *   spectrum[(column side + row)] of frequencies, F = (side/2 + 1) side of them, each a vector of real and one of
  *   imaginary parts
  *
- *   forward     y = F^-1 [ sum over c of F x conj(F w) ]           by weight   dw = F^-1 [ sum over tiles of F x conj(F
- * dy) ]
+ *   forward     y  = F^-1 [ sum over c of F x conj(F w) ]
+ *   by weight   dw = F^-1 [ sum over tiles of F x conj(F dy) ]
  *
  * Stockham's autosort transform in radix 4: Van Loan: Computational frameworks for the fast Fourier transform, 1992. */
 #ifndef PLEAT_KERNELS_FFT_H
