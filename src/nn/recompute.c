@@ -150,7 +150,8 @@ static pleat_status take(const pleat_named_tensor *item, void *user)
 pleat_tensor *pleat_module_recomputed(pleat_module *m, pleat_tensor *x, bool relu)
 {
     inputs n = { .count = PARAMETERS };
-    pleat_module_visit(m, take, &n);
+    if (pleat_module_visit(m, take, &n) != PLEAT_OK)
+        return NULL;
     if (!pleat_requires_grad(x) && n.count == PARAMETERS)
         return pleat_module_run(m, x, relu);
     n.in = pleat_alloc((size_t)n.count * sizeof *n.in);
@@ -163,8 +164,8 @@ pleat_tensor *pleat_module_recomputed(pleat_module *m, pleat_tensor *x, bool rel
     pleat_grad_mode(mode);
     n.in[X] = x;
     n.count = PARAMETERS;
-    pleat_module_visit(m, take, &n);
-    pleat_tensor *y = pleat_scope_return(scope, n.in[RESULT] ? pleat_apply(&recompute, n.in, n.count, &params) : NULL);
+    const bool ready = n.in[RESULT] && pleat_module_visit(m, take, &n) == PLEAT_OK;
+    pleat_tensor *y = pleat_scope_return(scope, ready ? pleat_apply(&recompute, n.in, n.count, &params) : NULL);
     pleat_free(n.in);
     return y;
 }
