@@ -75,14 +75,7 @@ static void FN(add_totals)(const T *vectors, int64_t count, T *sums)
         PLEAT_UNROLL(16)
         for (int n = 0; n < VL; n++)
             block[n] = FN(load)(vectors + (i + n) * VL);
-        FN(transpose)(block);
-        PLEAT_UNROLL(4)
-        for (int half = VL / 2; half > 0; half /= 2) {
-            PLEAT_UNROLL(8)
-            for (int n = 0; n < half; n++)
-                block[n] += block[n + half];
-        }
-        FN(store)(totals, block[0]);
+        FN(store)(totals, FN(totals)(block));
         for (int64_t n = 0; n < VL && i + n < count; n++)
             sums[i + n] += totals[n];
     }

@@ -245,26 +245,6 @@ static void FN(multiply)(const pleat_fft_work *work, const T *x, int64_t x_step,
      base + o * plane);
 }
 
-/* Adds the totals of 16 vectors to as many numbers: VL of them at a time are turned, and added up side by side. */
-PLEAT_INLINE void FN(totals)(const V *sum, T *totals)
-{
-    PLEAT_UNROLL(4)
-    for (int i = 0; i < 16; i += VL) {
-        V block[VL];
-        PLEAT_UNROLL(16)
-        for (int n = 0; n < VL; n++)
-            block[n] = sum[i + n];
-        FN(transpose)(block);
-        PLEAT_UNROLL(4)
-        for (int half = VL / 2; half > 0; half /= 2) {
-            PLEAT_UNROLL(8)
-            for (int n = 0; n < half; n++)
-                block[n] += block[n + half];
-        }
-        FN(store)(totals + i, block[0]);
-    }
-}
-
 /* One frequency's pairs of up to four outputs and two channels, in all vectors of tiles, `x_next` and `dy_next` apart.
  */
 PLEAT_INLINE void FN(pairs_of)(int outputs, int channels, const T *x, int64_t x_next, const T *dy, int64_t dy_next,
@@ -289,7 +269,9 @@ PLEAT_INLINE void FN(pairs_of)(int outputs, int channels, const T *x, int64_t x_
         }
     }
     T totals[16];
-    FN(totals)(sum, totals);
+    PLEAT_UNROLL(8)
+    for (int i = 0; i < 16; i += VL)
+        FN(store)(totals + i, FN(totals)(sum + i));
     for (int o = 0; o < outputs; o++)
         for (int c = 0; c < channels; c++) {
             re[o * row + c] += totals[4 * o + 2 * c];

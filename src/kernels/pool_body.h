@@ -144,8 +144,8 @@ static void F(max_row)(const pleat_max_pool_work *w, int64_t fits, const REAL *p
 
 /* The commonest case is squares of 2 x 2 pixels side by side without padding: a vector of windows at once. A row's last
  * vector may reach into the next row, whose own windows are computed afterwards; only where nothing follows that
- * belongs to the same chunk does it go through a buffer. A factor other than 0: averages, with
- * the factor, instead of maxima. index may be NULL. */
+ * belongs to the same chunk does it go through a buffer. A factor other than 0: averages, with the factor, instead of
+ * maxima. index may be NULL. */
 INLINE void F(squares)(const REAL *top, const REAL *bottom, INT place, INT below, REAL factor, REAL *y, int64_t *index)
 {
     const VEC t[2] = { F(load)(top), F(load)(top + LANES) }, b[2] = { F(load)(bottom), F(load)(bottom + LANES) };

@@ -3,7 +3,7 @@
  *
  *   T, V, VL    the element, a vector of the instruction set's width, the number of its elements
  *   FN(name)    name_f32 or name_f64
- *   FN(load), FN(store), FN(relu), FN(copy_row), FN(total), FN(transpose)
+ *   FN(load), FN(store), FN(relu), FN(copy_row), FN(total), FN(transpose), FN(totals)
  *
  * Plain GCC vector extensions, which Clang shares. */
 #ifndef PLEAT_KERNELS_SIMD_H
@@ -172,4 +172,17 @@ PLEAT_INLINE void FN(transpose)(V r[VL])
         for (int i = 0; i < VL; i++)
             r[i] = t[i];
     }
+}
+
+/* The totals of r[0], r[1], ... in turn; the block is used up. Turned, it is added up side by side. */
+PLEAT_INLINE V FN(totals)(V r[VL])
+{
+    FN(transpose)(r);
+    PLEAT_UNROLL(4)
+    for (int half = VL / 2; half > 0; half /= 2) {
+        PLEAT_UNROLL(8)
+        for (int n = 0; n < half; n++)
+            r[n] += r[n + half];
+    }
+    return r[0];
 }

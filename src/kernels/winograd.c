@@ -179,10 +179,12 @@ PLEAT_INLINE bool more(walk *s)
     return true;
 }
 
-PLEAT_INLINE void step(walk *s)
+/* On by so many pixels of a row. */
+PLEAT_INLINE void step(walk *s, int64_t pixels)
 {
-    s->offset += VL;
-    if (++s->at == s->width) {
+    s->offset += pixels * VL;
+    s->at += pixels;
+    if (s->at == s->width) {
         s->at = 0;
         s->offset += (s->pitch - s->width) * VL;
     }
@@ -213,15 +215,13 @@ static void gather(const float *from, int64_t plane, int64_t planes, int64_t row
             PLEAT_UNROLL(16)
             for (int k = 0; k < VL; k++)
                 FN(store)(strip + s.offset + k * VL, r[k]);
-            s.at += VL - 1;
-            s.offset += (VL - 1) * VL;
-            step(&s);
+            step(&s, VL);
         } else if (s.n == VL) {
             PLEAT_UNROLL(16)
-            for (int k = 0; k < VL; k++, step(&s))
+            for (int k = 0; k < VL; k++, step(&s, 1))
                 FN(store)(strip + s.offset, r[k]);
         } else
-            for (int64_t k = 0; k < s.n; k++, step(&s))
+            for (int64_t k = 0; k < s.n; k++, step(&s, 1))
                 FN(store)(strip + s.offset, r[k]);
     }
 }
@@ -237,19 +237,17 @@ static void scatter(const float *strip, int64_t pitch, int64_t rows, int64_t wid
             PLEAT_UNROLL(16)
             for (int k = 0; k < VL; k++)
                 r[k] = FN(load)(strip + s.offset + k * VL);
-            s.at += VL - 1;
-            s.offset += (VL - 1) * VL;
-            step(&s);
+            step(&s, VL);
         } else if (s.n == VL) {
             PLEAT_UNROLL(16)
-            for (int k = 0; k < VL; k++, step(&s))
+            for (int k = 0; k < VL; k++, step(&s, 1))
                 r[k] = FN(load)(strip + s.offset);
         } else
             for (int64_t k = 0; k < VL; k++) {
                 r[k] = (V){ 0 };
                 if (k < s.n) {
                     r[k] = FN(load)(strip + s.offset);
-                    step(&s);
+                    step(&s, 1);
                 }
             }
         FN(transpose)(r);

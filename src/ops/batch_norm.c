@@ -16,6 +16,7 @@
 #include "ops/batch_norm.h"
 #include "kernels/kernels.h"
 #include "kernels/norm.h"
+#include "ops/elementwise.h"
 #include "ops/ops.h"
 #include "tensor/error.h"
 #include "tensor/memory.h"
@@ -333,8 +334,7 @@ static pleat_tensor *scale_of(pleat_tensor *weight, pleat_tensor *r, int ndim)
 static pleat_tensor *gradient_of(const pleat_call *call)
 {
     const pleat_batch_norm_params *params = call->params;
-    pleat_tensor *g = call->grad_out[0];
-    return params->relu ? pleat_apply(&pleat_op_relu_grad, (pleat_tensor *[]){ g, call->out[0] }, 2, NULL) : g;
+    return params->relu ? pleat_gate(&pleat_op_relu_grad, call, call->out[0]) : call->grad_out[0];
 }
 
 /* ---- Training ---- */

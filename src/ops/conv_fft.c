@@ -53,7 +53,7 @@ typedef struct {
     int64_t step_h, step_w;               /* pixels of the result in a tile */
     int64_t images, vectors, first, last; /* vectors of tiles; those of the stage */
     int64_t pairs;                        /* kernels, rounded up to whole vectors */
-    int64_t x_image, y_image, x_plane, y_plane;
+    int64_t x_image, x_plane;
     char *twiddle, *w, *x, *dy, *scratch;
     int64_t scratch_size;
 } plan;

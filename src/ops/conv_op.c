@@ -1,6 +1,7 @@
 /* The convolution triad's common checks. */
 #include "ops/conv_op.h"
 
+#include "ops/elementwise.h"
 #include "ops/ops.h"
 #include "tensor/error.h"
 
@@ -112,8 +113,7 @@ double pleat_conv_flops(const pleat_spec *t, const pleat_spec *weight)
 pleat_tensor *pleat_conv_grad(const pleat_call *call)
 {
     const pleat_conv_params *params = call->params;
-    pleat_tensor *g = call->grad_out[0];
-    return params->relu ? pleat_apply(&pleat_op_relu_grad, (pleat_tensor *[]){ g, call->out[0] }, 2, NULL) : g;
+    return params->relu ? pleat_gate(&pleat_op_relu_grad, call, call->out[0]) : call->grad_out[0];
 }
 
 pleat_tensor *pleat_conv_bias_grad(pleat_tensor *grad)

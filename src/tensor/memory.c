@@ -139,19 +139,19 @@ static void count(size_t bytes)
         stats.peak_bytes = stats.live_bytes;
 }
 
-/* A block of a segment that it takes from the C library: a large one, or, where there is none or nothing may be kept,
- * one of its size. */
+/* A block of whole pages, of a segment that it takes from the C library: a large one, or, where there is none or
+ * nothing may be kept, one of its size. */
 static pleat_block *from_new_segment(size_t size)
 {
     lock();
     const int64_t room = cache_limit - stats.cached_bytes, half = held / 2;
     unlock();
-    const size_t wanted = half > SEGMENT ? (size_t)half : SEGMENT, exact = (size + PAGE - 1) / PAGE * PAGE;
-    size_t whole = exact > wanted ? exact : wanted;
+    const size_t wanted = half > SEGMENT ? (size_t)half : SEGMENT;
+    size_t whole = size > wanted ? size : wanted;
     whole = (whole + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     void *memory = (int64_t)(whole - size) <= room ? obtain(HUGE_PAGE, whole) : NULL;
     if (!memory) {
-        whole = exact;
+        whole = size;
         memory = obtain(PAGE, whole);
     }
     if (!memory)
