@@ -6,24 +6,26 @@
 #define PLEAT_FLOAT 32
 #include "kernels/simd.h"
 
-/* Tiles (or channels) by two vectors whose sums stay in registers. */
+/* Tiles by two vectors whose sums stay in registers, by one vector, and channels of the image by two vectors. */
 #if defined PLEAT_ISA_avx512 || defined __aarch64__
 #define MOST 14
 #define NARROW 28
+#define CHANNELS 8
 #define EACH(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #elif defined PLEAT_ISA_avx2
 #define MOST 6
 #define NARROW 12
+#define CHANNELS 4
 #define EACH(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #else
 #define MOST 4
 #define NARROW 12
+#define CHANNELS 4
 #define EACH(X) X(1) X(2) X(3) X(4)
 #endif
 
-/* Tiles that are added up before their sum joins the others': rounding grows with the length of a sum. And how far
- * ahead those that come are sent for. */
-enum { SUM = 64, AHEAD = 6 };
+/* Tiles that are added up before their sum joins the others': rounding grows with the length of a sum. */
+enum { SUM = 64 };
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -133,7 +135,7 @@ typedef void (*turn)(int n, const V *in, V *out);
 
 /* Element (i, j) is at in + i row + j column, and goes to out + i out_row + j out_column. */
 PLEAT_INLINE void turn_both(turn fn, int n, int from, int to, const float *in, int64_t row, int64_t column, float *out,
-                            int64_t out_row, int64_t out_column, V add, bool relu)
+                            int64_t out_row, int64_t out_column)
 {
     V t[6][6];
     PLEAT_UNROLL(6)
@@ -153,7 +155,7 @@ PLEAT_INLINE void turn_both(turn fn, int n, int from, int to, const float *in, i
         fn(n, t[i], b);
         PLEAT_UNROLL(6)
         for (int j = 0; j < to; j++)
-            FN(store)(out + i * out_row + j * out_column, relu ? FN(relu)(b[j] + add) : b[j] + add);
+            FN(store)(out + i * out_row + j * out_column, b[j]);
     }
 }
 
@@ -279,11 +281,31 @@ typedef struct {
     pleat_hw size, low; /* of the planes; what the first tile reads first, 0 or less */
 } image_side;
 
-/* The matrices of tiles that read `rows` rows of an image each, n rows apart. */
+/* One dimension: `count` columns of `from` vectors to as many of `to`; add is added, and relu taken, if last. */
+PLEAT_INLINE void turn_columns(turn fn, int n, int from, int to, const float *in, int64_t in_row, float *out,
+                               int64_t out_row, int64_t count, const V *add, bool relu)
+{
+    for (int64_t k = 0; k < count; k++, in += VL, out += VL) {
+        V a[6], b[6];
+        PLEAT_UNROLL(6)
+        for (int i = 0; i < from; i++)
+            a[i] = FN(load)(in + i * in_row);
+        fn(n, a, b);
+        PLEAT_UNROLL(6)
+        for (int i = 0; i < to; i++) {
+            if (add)
+                b[i] += *add;
+            FN(store)(out + i * out_row, relu ? FN(relu)(b[i]) : b[i]);
+        }
+    }
+}
+
+/* Down the columns: tiles that read `rows` rows of an image each, n rows apart. */
 PLEAT_INLINE void spread(const pleat_winograd_work *w, turn fn, int n, int rows, const image_side *x, int64_t line,
-                         int64_t lines, float *strip, float *to, int64_t stride)
+                         int64_t lines, float *strip, float *to)
 {
     const int64_t pitch = pleat_winograd_pitch(w), row = pitch * VL, left = -x->low.w, right = left + x->size.w;
+    const int64_t columns = w->tiles_w * n + 2;
     for (int64_t i = 0; i < rows; i++) {
         memset(strip + i * row, 0, (size_t)(left * VL) * sizeof *strip);
         memset(strip + i * row + right * VL, 0, (size_t)(row - right * VL) * sizeof *strip);
@@ -302,60 +324,82 @@ PLEAT_INLINE void spread(const pleat_winograd_work *w, turn fn, int n, int rows,
                 following(i + 1 < lines, last - first, first - begin, x->size.w, c, x->channels, x->plane);
             gather(from, x->plane, x->channels - c, last - first, x->size.w, next, pitch,
                    strip + (first - top) * row + left * VL);
-            float *v = to + i * w->tiles_w * x->pad + c;
-            for (int64_t j = 0; j < w->tiles_w; j++, v += x->pad)
-                turn_both(fn, n, rows, n + 2, strip + j * n * VL, row, VL, v, (n + 2) * stride, stride, (V){ 0 },
-                          false);
+            turn_columns(fn, n, rows, n + 2, strip, row, to + (c * w->lines + i * VL) * columns, w->stride, columns,
+                         NULL, false);
         }
 }
 
-static void image(const pleat_winograd_work *w, const float *x, int64_t line, int64_t lines, float *strip, float *v)
+static void image(const pleat_winograd_work *w, const float *x, int64_t line, int64_t lines, float *strip, float *to)
 {
     const image_side side = { x, w->x_plane, w->c, w->c_pad, w->size, w->low };
     if (w->tile == 4)
-        spread(w, turn_image, 4, 6, &side, line, lines, strip, v, w->v_stride);
+        spread(w, turn_image, 4, 6, &side, line, lines, strip, to);
     else
-        spread(w, turn_image, 2, 4, &side, line, lines, strip, v, w->v_stride);
+        spread(w, turn_image, 2, 4, &side, line, lines, strip, to);
 }
 
-static void gradient(const pleat_winograd_work *w, const float *dy, int64_t line, int64_t lines, float *strip, float *m)
+static void gradient(const pleat_winograd_work *w, const float *dy, int64_t line, int64_t lines, float *strip,
+                     float *to)
 {
     const image_side side = { dy, w->y_plane, w->o, w->o_pad, w->windows, { 0, 0 } };
     if (w->tile == 4)
-        spread(w, turn_gradient, 4, 4, &side, line, lines, strip, m, w->m_stride);
+        spread(w, turn_gradient, 4, 4, &side, line, lines, strip, to);
     else
-        spread(w, turn_gradient, 2, 2, &side, line, lines, strip, m, w->m_stride);
+        spread(w, turn_gradient, 2, 2, &side, line, lines, strip, to);
 }
 
-PLEAT_INLINE void result_of(const pleat_winograd_work *w, int n, const float *m, int64_t line, int64_t lines,
+PLEAT_INLINE void result_of(const pleat_winograd_work *w, int n, const float *from, int64_t line, int64_t lines,
                             float *strip, const float *bias, float *y)
 {
-    const int64_t pitch = pleat_winograd_pitch(w);
+    const int64_t columns = w->tiles_w * n + 2, width = w->windows.w;
     for (int64_t o = 0; o < w->o; o += VL) {
         V add = { 0 };
         if (bias)
             memcpy(&add, bias + o, (size_t)least(w->o - o, VL) * sizeof *bias);
         for (int64_t i = 0; i < lines; i++) {
-            const float *from = m + i * w->tiles_w * w->o_pad + o;
-            for (int64_t j = 0; j < w->tiles_w; j++, from += w->o_pad)
-                turn_both(turn_back, n, n + 2, n, from, (n + 2) * w->m_stride, w->m_stride, strip + j * n * VL,
-                          pitch * VL, VL, add, w->relu);
+            turn_columns(turn_back, n, n + 2, n, from + (o * w->lines + i * VL) * columns, w->stride, strip, width * VL,
+                         width, &add, w->relu);
             const int64_t top = (line + i) * n;
             const int64_t rows = least(n, w->windows.h - top);
-            const int64_t next = following(i + 1 < lines, rows, i * n, w->windows.w, o, w->o, w->y_plane);
-            scatter(strip, pitch, rows, w->windows.w, w->o - o, w->y_plane, next,
-                    y + o * w->y_plane + top * w->windows.w);
+            const int64_t next = following(i + 1 < lines, rows, i * n, width, o, w->o, w->y_plane);
+            scatter(strip, width, rows, width, w->o - o, w->y_plane, next, y + o * w->y_plane + top * width);
         }
     }
 }
 
-static void result(const pleat_winograd_work *w, const float *m, int64_t line, int64_t lines, float *strip,
+static void result(const pleat_winograd_work *w, const float *from, int64_t line, int64_t lines, float *strip,
                    const float *bias, float *y)
 {
     if (w->tile == 4)
-        result_of(w, 4, m, line, lines, strip, bias, y);
+        result_of(w, 4, from, line, lines, strip, bias, y);
     else
-        result_of(w, 2, m, line, lines, strip, bias, y);
+        result_of(w, 2, from, line, lines, strip, bias, y);
+}
+
+/* Along the rows: the squares of `from` numbers, n apart, become the matrices v[k][channel / VL][tile][VL]. */
+PLEAT_INLINE void turn_rows(const pleat_winograd_work *w, turn fn, int n, int from, const float *rows, int64_t channels,
+                            int64_t lines, float *v, int64_t matrix)
+{
+    const int64_t columns = w->tiles_w * n + 2;
+    for (int64_t c = 0; c < channels; c += VL)
+        for (int64_t i = 0; i < lines; i++) {
+            const float *in = rows + (c * w->lines + i * VL) * columns;
+            for (int64_t j = 0; j < w->tiles_w; j++, in += n * VL, v += VL)
+                turn_columns(fn, n, from, n + 2, in, VL, v, matrix, 1, NULL, false);
+        }
+}
+
+/* And back. */
+PLEAT_INLINE void turn_rows_back(const pleat_winograd_work *w, int n, const float *m, int64_t matrix, int64_t lines,
+                                 float *rows)
+{
+    const int64_t columns = w->tiles_w * n + 2;
+    for (int64_t o = 0; o < w->o; o += VL)
+        for (int64_t i = 0; i < lines; i++) {
+            float *out = rows + (o * w->lines + i * VL) * columns;
+            for (int64_t j = 0; j < w->tiles_w; j++, out += n * VL, m += VL)
+                turn_columns(turn_back, n, n + 2, n, m, matrix, out, VL, 1, NULL, false);
+        }
 }
 
 /* ---- Between kernels and matrices ---- */
@@ -370,25 +414,23 @@ static void kernels(const pleat_winograd_work *w, const float *packed, int64_t p
             const float *g = packed + c * 9 * width + start + half;
             float *to = u + (panel * w->c + c) * width + half;
             if (w->tile == 4)
-                turn_both(turn_kernel, 4, 3, 6, g, row, column, to, 6 * matrix, matrix, (V){ 0 }, false);
+                turn_both(turn_kernel, 4, 3, 6, g, row, column, to, 6 * matrix, matrix);
             else
-                turn_both(turn_kernel, 2, 3, 4, g, row, column, to, 4 * matrix, matrix, (V){ 0 }, false);
+                turn_both(turn_kernel, 2, 3, 4, g, row, column, to, 4 * matrix, matrix);
         }
 }
 
 static void kernels_gradient(const pleat_winograd_work *w, const float *u, int64_t panel, int64_t row, float *dw)
 {
-    const int64_t width = w->width, matrix = w->o_pad * w->c, channels = least(w->o - panel * width, width);
+    const int64_t width = w->width, matrix = w->o_pad * w->c_pad, channels = least(w->o - panel * width, width);
     for (int64_t c = 0; c < w->c; c++) {
         float g[9 * 2 * VL];
         for (int64_t half = 0; half < width; half += VL) {
-            const float *from = u + (panel * w->c + c) * width + half;
+            const float *from = u + (panel * w->c_pad + c) * width + half;
             if (w->tile == 4)
-                turn_both(turn_kernel_back, 4, 6, 3, from, 6 * matrix, matrix, g + half, 3 * width, width, (V){ 0 },
-                          false);
+                turn_both(turn_kernel_back, 4, 6, 3, from, 6 * matrix, matrix, g + half, 3 * width, width);
             else
-                turn_both(turn_kernel_back, 2, 4, 3, from, 4 * matrix, matrix, g + half, 3 * width, width, (V){ 0 },
-                          false);
+                turn_both(turn_kernel_back, 2, 4, 3, from, 4 * matrix, matrix, g + half, 3 * width, width);
         }
         for (int64_t o = 0; o < channels; o++)
             for (int64_t k = 0; k < 9; k++)
@@ -396,14 +438,65 @@ static void kernels_gradient(const pleat_winograd_work *w, const float *u, int64
     }
 }
 
-/* ---- Products ---- */
+/* ---- Products: of one of the matrices, v[c / VL][tile][VL] and m[o / VL][tile][VL], with a panel of u ---- */
 
-/* c[i c_row] = the sum over k < depth of a[i a_lane + k a_step] b[k b_step], i < n, where b is one or two vectors;
- * added to what is there if `add`. */
-PLEAT_INLINE void strip_of(int n, int vectors, const float *a, int64_t a_lane, int64_t a_step, const float *b,
-                           int64_t b_step, int64_t depth, float *c, int64_t c_row, bool add)
+/* m of n tiles, one or two vectors of channels. */
+PLEAT_INLINE void product_of(int n, int vectors, const float *v, int64_t plane, const float *u, int64_t depth, float *m)
 {
-    V sum[MOST][2];
+    V sum[NARROW][2];
+    PLEAT_UNROLL(28)
+    for (int i = 0; i < n; i++) {
+        PLEAT_UNROLL(2)
+        for (int j = 0; j < vectors; j++)
+            sum[i][j] = (V){ 0 };
+    }
+    for (int64_t c = 0; c < depth; c += VL, v += plane)
+        PLEAT_UNROLL(1)
+    for (int64_t k = 0; k < least(VL, depth - c); k++, u += vectors * VL) {
+        V lanes[2];
+        PLEAT_UNROLL(2)
+        for (int j = 0; j < vectors; j++)
+            lanes[j] = FN(load)(u + j * VL);
+        PLEAT_UNROLL(28)
+        for (int i = 0; i < n; i++) {
+            PLEAT_UNROLL(2)
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] += v[i * VL + k] * lanes[j];
+        }
+    }
+    PLEAT_UNROLL(28)
+    for (int i = 0; i < n; i++) {
+        PLEAT_UNROLL(2)
+        for (int j = 0; j < vectors; j++)
+            FN(store)(m + j * plane + i * VL, sum[i][j]);
+    }
+}
+
+typedef void (*product_fn)(const float *v, int64_t plane, const float *u, int64_t depth, float *m);
+
+#define PRODUCT(n)                                                                                                     \
+    static void product_##n##_1(const float *v, int64_t plane, const float *u, int64_t depth, float *m)                \
+    {                                                                                                                  \
+        product_of(n, 1, v, plane, u, depth, m);                                                                       \
+    }                                                                                                                  \
+    static void product_##n##_2(const float *v, int64_t plane, const float *u, int64_t depth, float *m)                \
+    {                                                                                                                  \
+        product_of(n, 2, v, plane, u, depth, m);                                                                       \
+    }
+EACH(PRODUCT)
+static void narrow(const float *v, int64_t plane, const float *u, int64_t depth, float *m)
+{
+    product_of(NARROW, 1, v, plane, u, depth, m);
+}
+
+#define PRODUCTS(n) { product_##n##_1, product_##n##_2 },
+static const product_fn product[][2] = { EACH(PRODUCTS) };
+
+/* u of n channels, one or two vectors: = or += v^T m. */
+PLEAT_INLINE void adjoint_of(int n, int vectors, const float *v, const float *m, int64_t plane, int64_t depth, bool add,
+                             float *u)
+{
+    V sum[VL][2];
     PLEAT_UNROLL(16)
     for (int i = 0; i < n; i++) {
         PLEAT_UNROLL(2)
@@ -411,92 +504,34 @@ PLEAT_INLINE void strip_of(int n, int vectors, const float *a, int64_t a_lane, i
             sum[i][j] = (V){ 0 };
     }
     PLEAT_UNROLL(1)
-    for (int64_t k = 0; k < depth; k++, a += a_step, b += b_step) {
+    for (int64_t t = 0; t < depth; t++, v += VL, m += VL) {
         V lanes[2];
         PLEAT_UNROLL(2)
         for (int j = 0; j < vectors; j++)
-            lanes[j] = FN(load)(b + j * VL);
-        if (add) { /* each step in a row of a matrix: too far apart for the processor to see what follows */
-            PLEAT_UNROLL(2)
-            for (int j = 0; j < vectors; j++)
-                __builtin_prefetch(b + AHEAD * b_step + j * VL);
-            __builtin_prefetch(a + AHEAD * a_step);
-        }
+            lanes[j] = FN(load)(m + j * plane);
         PLEAT_UNROLL(16)
         for (int i = 0; i < n; i++) {
             PLEAT_UNROLL(2)
             for (int j = 0; j < vectors; j++)
-                sum[i][j] += a[i * a_lane] * lanes[j];
+                sum[i][j] += v[i] * lanes[j];
         }
     }
     PLEAT_UNROLL(16)
     for (int i = 0; i < n; i++) {
         PLEAT_UNROLL(2)
-        for (int j = 0; j < vectors; j++)
-            FN(store)(c + i * c_row + j * VL, add ? FN(load)(c + i * c_row + j * VL) + sum[i][j] : sum[i][j]);
+        for (int j = 0; j < vectors; j++, u += VL)
+            FN(store)(u, add ? FN(load)(u) + sum[i][j] : sum[i][j]);
     }
 }
 
-typedef void (*product_fn)(const float *a, int64_t a_lane, const float *b, int64_t depth, float *c, int64_t c_row);
-typedef void (*adjoint_fn)(const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t depth, float *c);
-
-#define STRIP(n, vectors)                                                                                              \
-    static void product_##n##_##vectors(const float *a, int64_t a_lane, const float *b, int64_t depth, float *c,       \
-                                        int64_t c_row)                                                                 \
-    {                                                                                                                  \
-        strip_of(n, vectors, a, a_lane, 1, b, vectors *VL, depth, c, c_row, false);                                    \
-    }                                                                                                                  \
-    static void adjoint_##n##_##vectors(const float *a, int64_t a_step, const float *b, int64_t b_step, int64_t depth, \
-                                        float *c)                                                                      \
-    {                                                                                                                  \
-        strip_of(n, vectors, a, 1, a_step, b, b_step, depth, c, vectors *VL, true);                                    \
-    }
-#define STRIPS(n) STRIP(n, 1) STRIP(n, 2)
-EACH(STRIPS)
-
-#define PRODUCTS(n) { product_##n##_1, product_##n##_2 },
-static const product_fn product[][2] = { EACH(PRODUCTS) };
-#define ADJOINTS(n) { adjoint_##n##_1, adjoint_##n##_2 },
-static const adjoint_fn adjoint[][2] = { EACH(ADJOINTS) };
-
-/* NARROW tiles whose channels are one vector, of the image as of the result. With the strides known an element is
- * multiplied straight from memory: more of an instruction would be too much for one product. */
-static void narrow(const float *v, const float *u, int64_t depth, float *m)
+static void adjoint_narrow(const float *v, const float *m, int64_t plane, int64_t depth, bool add, float *u)
 {
-    V sum[NARROW];
-    PLEAT_UNROLL(28)
-    for (int i = 0; i < NARROW; i++)
-        sum[i] = (V){ 0 };
-    PLEAT_UNROLL(2)
-    for (int64_t c = 0; c < depth; c++, v++, u += VL) {
-        const V lanes = FN(load)(u);
-        PLEAT_UNROLL(28)
-        for (int i = 0; i < NARROW; i++)
-            sum[i] += v[i * VL] * lanes;
-    }
-    PLEAT_UNROLL(28)
-    for (int i = 0; i < NARROW; i++)
-        FN(store)(m + i * VL, sum[i]);
+    adjoint_of(VL, 1, v, m, plane, depth, add, u);
 }
 
-/* Likewise the adjoint: all channels of the image at once. */
-static void narrow_adjoint(const float *v, const float *m, int64_t depth, int64_t channels, float *u)
+static void adjoint_wide(const float *v, const float *m, int64_t plane, int64_t depth, bool add, float *u)
 {
-    V sum[VL];
-    PLEAT_UNROLL(16)
-    for (int i = 0; i < VL; i++)
-        sum[i] = (V){ 0 };
-    PLEAT_UNROLL(1)
-    for (int64_t t = 0; t < depth; t++, v += VL, m += VL) {
-        const V lanes = FN(load)(m);
-        PLEAT_UNROLL(16)
-        for (int i = 0; i < VL; i++)
-            sum[i] += v[i] * lanes;
-    }
-    PLEAT_UNROLL(16)
-    for (int i = 0; i < VL; i++)
-        if (i < channels)
-            FN(store)(u + i * VL, FN(load)(u + i * VL) + sum[i]);
+    adjoint_of(CHANNELS, 2, v, m, plane, depth, add, u);
 }
 
 /* n in as few strips as registers allow, evened out: the size of the first. */
@@ -506,37 +541,61 @@ static int64_t even(int64_t n)
     return (n + strips - 1) / strips;
 }
 
-static void multiply(const pleat_winograd_work *w, int64_t i, int64_t panel, const float *u, const float *v,
-                     int64_t tiles, float *m)
+static void multiply(const pleat_winograd_work *w, int64_t i, const float *u, int64_t lines, float *v, float *rows)
 {
-    const int64_t width = w->width;
-    u += (i * w->o_pad + panel * width) * w->c;
-    v += i * w->v_stride;
-    m += i * w->m_stride + panel * width;
-    for (; w->c_pad == VL && w->o_pad == VL && tiles >= NARROW; tiles -= NARROW, v += NARROW * VL, m += NARROW * VL)
-        narrow(v, u, w->c, m);
-    if (tiles == 0)
-        return;
-    const int64_t most = even(tiles);
-    for (int64_t t = 0; t < tiles; t += most)
-        product[least(most, tiles - t) - 1][width > VL](v + t * w->c_pad, w->c_pad, u, w->c, m + t * w->o_pad,
-                                                        w->o_pad);
+    const int n = w->tile;
+    const int64_t width = w->width, plane = lines * w->tiles_w * VL;
+    const int64_t v_size = pleat_winograd_matrix(w, w->c_pad, lines, VL);
+    /* What one panel reads it may replace. */
+    const bool in_place = w->o_pad == width && w->o_pad <= w->c_pad;
+    float *m = in_place ? v : v + (n + 2) * v_size;
+    const int64_t m_size = in_place ? v_size : pleat_winograd_matrix(w, w->o_pad, lines, VL);
+    if (n == 4)
+        turn_rows(w, turn_image, 4, 6, rows, w->c_pad, lines, v, v_size);
+    else
+        turn_rows(w, turn_image, 2, 4, rows, w->c_pad, lines, v, v_size);
+    for (int64_t k = 0; k < n + 2; k++)
+        for (int64_t o = 0; o < w->o_pad; o += width) {
+            const float *panel = u + ((i * (n + 2) + k) * w->o_pad + o) * w->c, *from = v + k * v_size;
+            float *to = m + k * m_size + o / VL * plane;
+            int64_t tiles = plane / VL;
+            for (; width == VL && tiles >= NARROW; tiles -= NARROW, from += NARROW * VL, to += NARROW * VL)
+                narrow(from, plane, panel, w->c, to);
+            const int64_t most = tiles ? even(tiles) : 1;
+            for (int64_t t = 0; t < tiles; t += most)
+                product[least(most, tiles - t) - 1][width > VL](from + t * VL, plane, panel, w->c, to + t * VL);
+        }
+    if (n == 4)
+        turn_rows_back(w, 4, m, m_size, lines, rows);
+    else
+        turn_rows_back(w, 2, m, m_size, lines, rows);
 }
 
-static void accumulate(const pleat_winograd_work *w, int64_t i, int64_t panel, const float *v, const float *m,
-                       int64_t tiles, float *u)
+static void accumulate(const pleat_winograd_work *w, int64_t i, int64_t panel, int64_t panels, const float *rows,
+                       const float *gradient_rows, int64_t lines, float *v, bool add, float *u)
 {
-    const int64_t most = even(w->c), width = w->width;
-    u += (i * w->o_pad + panel * width) * w->c;
-    v += i * w->v_stride;
-    m += i * w->m_stride + panel * width;
-    const bool is_narrow = w->c_pad == VL && w->o_pad == VL;
-    for (int64_t t = 0; t < tiles && is_narrow; t += SUM)
-        narrow_adjoint(v + t * VL, m + t * VL, least(SUM, tiles - t), w->c, u);
-    for (int64_t t = 0; t < tiles && !is_narrow; t += SUM)
-        for (int64_t c = 0; c < w->c; c += most)
-            adjoint[least(most, w->c - c) - 1][width > VL](v + t * w->c_pad + c, w->c_pad, m + t * w->o_pad, w->o_pad,
-                                                           least(SUM, tiles - t), u + c * width);
+    const int n = w->tile;
+    const int64_t width = w->width, plane = lines * w->tiles_w * VL, tiles = plane / VL;
+    const int64_t v_size = pleat_winograd_matrix(w, w->c_pad, lines, VL);
+    const int64_t m_size = pleat_winograd_matrix(w, panels * width, lines, VL);
+    const int64_t columns = w->tiles_w * n + 2;
+    float *m = v + (n + 2) * v_size;
+    gradient_rows += panel * width * w->lines * columns;
+    if (n == 4) {
+        turn_rows(w, turn_image, 4, 6, rows, w->c_pad, lines, v, v_size);
+        turn_rows(w, turn_gradient, 4, 4, gradient_rows, panels * width, lines, m, m_size);
+    } else {
+        turn_rows(w, turn_image, 2, 4, rows, w->c_pad, lines, v, v_size);
+        turn_rows(w, turn_gradient, 2, 2, gradient_rows, panels * width, lines, m, m_size);
+    }
+    for (int64_t k = 0; k < n + 2; k++)
+        for (int64_t o = 0; o < panels * width; o += width)
+            for (int64_t t = 0; t < tiles; t += SUM)
+                for (int64_t c = 0; c<w->c_pad; c += width> VL ? CHANNELS : VL)
+                    (width > VL ? adjoint_wide : adjoint_narrow)(
+                        v + k * v_size + c / VL * plane + t * VL + c % VL, m + k * m_size + o / VL * plane + t * VL,
+                        plane, least(SUM, tiles - t), add || t > 0,
+                        u + ((i * (n + 2) + k) * w->o_pad + panel * width + o) * w->c_pad + c * width);
 }
 
 const struct pleat_winograd_kernels PLEAT_K(winograd_kernels) = {

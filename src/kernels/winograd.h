@@ -8,11 +8,16 @@
  *   by weight   dg = G^T [ sum over tiles of (B^T x B) (A dy A^T) ] G   the adjoint
  *
  * Vectors hold channels: what a line of tiles reads is copied as pixel[row][column][channel] first (a strip), zeros
- * around it, one vector of channels at a time, and what comes out is turned back. Number i of the 36, of all tiles of a
- * block, makes one matrix:
+ * around it, one vector of channels at a time, and what comes out is turned back. The columns of a block of lines are
+ * turned at once, which columns that two tiles share need only once:
  *
- *   v[i][tile][c]    of the image          m[i][tile][o]    of the result (or of its gradient)
- *   u[i][panel][c][width]                  of the kernels, in panels of `width` output channels */
+ *   rows[i][channel / VL][line][column][VL]      i < 6 (4)
+ *
+ * Row i after row i is then turned, multiplied and turned back, so that no more than its 6 (4) matrices need be in the
+ * cache, and the result takes its place:
+ *
+ *   v[channel / VL][tile][VL]     of the image          m likewise, of the result (or of its gradient)
+ *   u[panel][c][width]            of the kernels, in panels of `width` output channels */
 #ifndef PLEAT_KERNELS_WINOGRAD_H
 #define PLEAT_KERNELS_WINOGRAD_H
 
@@ -28,29 +33,29 @@ typedef struct {
     pleat_hw low;             /* the row and column of the image that the first tap of window (0, 0) reads; 0 or less */
     int64_t x_plane, y_plane; /* strides of channels, of the image and of the result, in elements */
     int64_t tiles_w;          /* in a line of tiles */
-    int64_t v_stride, m_stride; /* from one matrix to the next */
-    bool flip_h, flip_w;        /* the kernels are turned round */
-    bool relu;                  /* of the result */
+    int64_t lines;            /* of a block, and */
+    int64_t stride;           /* from one of its rows to the next */
+    bool flip_h, flip_w;      /* the kernels are turned round */
+    bool relu;                /* of the result */
 } pleat_winograd_work;
 
 struct pleat_winograd_kernels {
     int64_t vector; /* elements */
     /* A panel's u, from its kernels packed as [c][9][width]. */
     void (*kernels)(const pleat_winograd_work *work, const float *packed, int64_t panel, float *u);
-    /* v of `lines` lines of tiles from `line` on, of one image. v is where the first tile's numbers begin. */
-    void (*image)(const pleat_winograd_work *work, const float *x, int64_t line, int64_t lines, float *strip, float *v);
-    /* Matrix i of m, one panel: v u, for `tiles` tiles. */
-    void (*multiply)(const pleat_winograd_work *work, int64_t i, int64_t panel, const float *u, const float *v,
-                     int64_t tiles, float *m);
-    /* The lines' pixels, from m; bias (o elements) or NULL. */
-    void (*result)(const pleat_winograd_work *work, const float *m, int64_t line, int64_t lines, float *strip,
-                   const float *bias, float *y);
-    /* m of the result's gradient. */
+    /* The rows of `lines` lines of tiles from `line` on, of one image, and those of the result's gradient. */
+    void (*image)(const pleat_winograd_work *work, const float *x, int64_t line, int64_t lines, float *strip,
+                  float *rows);
     void (*gradient)(const pleat_winograd_work *work, const float *dy, int64_t line, int64_t lines, float *strip,
-                     float *m);
-    /* Matrix i of u, one panel: += v^T m over `tiles` tiles. */
-    void (*accumulate)(const pleat_winograd_work *work, int64_t i, int64_t panel, const float *v, const float *m,
-                       int64_t tiles, float *u);
+                     float *rows);
+    /* Row i of so many lines, from the image's to the result's. All matrices of the row fit into v. */
+    void (*multiply)(const pleat_winograd_work *work, int64_t i, const float *u, int64_t lines, float *v, float *row);
+    /* The lines' pixels; bias (o elements) or NULL. */
+    void (*result)(const pleat_winograd_work *work, const float *rows, int64_t line, int64_t lines, float *strip,
+                   const float *bias, float *y);
+    /* u of row i, of so many panels: = or, to add, += v^T m, of so many lines. There u[panel][c_pad][width]. */
+    void (*accumulate)(const pleat_winograd_work *work, int64_t i, int64_t panel, int64_t panels, const float *row,
+                       const float *gradient_row, int64_t lines, float *v, bool add, float *u);
     /* The panel's kernels (o, c, 3, 3), o's `row` elements apart, from u. */
     void (*kernels_gradient)(const pleat_winograd_work *work, const float *u, int64_t panel, int64_t row, float *dw);
 };
@@ -66,6 +71,13 @@ static inline int64_t pleat_winograd_pitch(const pleat_winograd_work *w)
 static inline int64_t pleat_winograd_strip(const pleat_winograd_work *w, int64_t vector)
 {
     return (w->tile + 2) * pleat_winograd_pitch(w) * vector;
+}
+
+/* Elements of a matrix of so many channels. One vector more, so that two of them do not share cache sets. */
+static inline int64_t pleat_winograd_matrix(const pleat_winograd_work *w, int64_t channels, int64_t lines,
+                                            int64_t vector)
+{
+    return lines * w->tiles_w * channels + vector;
 }
 
 #ifdef PLEAT_ISA

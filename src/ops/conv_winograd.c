@@ -1,10 +1,10 @@
 /* Winograd convolutions: cuts the lines of tiles of all images into blocks, and runs the blocks in parallel.
  *
- * Forward and by data a block goes all the way, from the image's lines to the result's: its matrices stay in the cache.
- * By weight the products sum over tiles. Where the sums are few, so do slices of the blocks, each with sums of its own,
- * and those are added up at last. Where they are many, the blocks of a stage are turned in parallel first and then
- * multiplied in parallel, each matrix and panel by one thread, over all tiles of the stage in order. Neither's bits
- * depend on the number of threads. */
+ * Forward and by data a block goes all the way, from the image's lines to the result's: its rows stay in the cache. By
+ * weight the products sum over tiles, and slices of the blocks have sums of their own, which are added up at last.
+ * Where the kernels are large, many lines make a stage instead: its blocks are turned in parallel, then its rows
+ * multiplied in parallel, over all tiles of the stage in order, and its blocks turned back. No bits depend on the
+ * number of threads. */
 #include "ops/conv_winograd.h"
 
 #include "kernels/winograd.h"
@@ -13,13 +13,17 @@
 
 #include <pleat/parallel.h>
 
-#include <string.h>
-
 enum {
-    BLOCK_BYTES = 560 << 10,   /* of a block's matrices: they stay within an L2 cache of 1 MiB, beside the image */
-    STAGE_BYTES = 4 << 20,     /* of a stage's */
+    BLOCK_BYTES = 48 << 10,    /* of a block's matrices, of a row: nearly within an L1 cache of 32 KiB, */
+    WEIGHT_BYTES = 72 << 10,   /* or more, where sums come and go with each block */
+    STAGE_BYTES = 4 << 20,     /* of kernels that need stages, */
+    PART_BYTES = 800 << 10,    /* of the matrices that are then multiplied at once: within an L2 cache of 1 MiB, */
+    STAGE_PARTS = 4,           /* which make a stage */
+    ROWS_BYTES = 2 << 20,      /* of a stage by weight, */
+    SUMS_BYTES = 200 << 10,    /* the matrices of which that are multiplied at once */
+    SUMS_CHANNELS = 128,       /* have so many channels of the result at most */
     SLICE_BYTES = 320 << 10,   /* of a slice's sums, at most */
-    SLICES_BYTES = 2400 << 10, /* of all slices' */
+    SLICES_BYTES = 1200 << 10, /* of all slices' */
     CHUNKS = 16,               /* as many blocks at least are wanted, */
     LEAST_TILES = 14,          /* but none of fewer tiles */
 };
@@ -67,13 +71,14 @@ typedef struct {
     int64_t images, tiles_h;
     int64_t lines, blocks; /* of tiles, of a block; blocks */
     int64_t panels, matrices;
+    int64_t part_lines, part; /* lines, and panels, that are multiplied at once */
     const float *x, *dy;
     float *y;
     int64_t x_image, y_image; /* strides of images */
     int64_t u_group;          /* elements of a group's kernels */
-    float *u, *v, *m, *scratch;
-    int64_t strip, scratch_size; /* elements; of a worker's */
-    int64_t first, last;         /* lines of the stage */
+    float *u, *rows, *gradient_rows, *scratch;
+    int64_t strip, matrices_size, scratch_size; /* elements, of a worker's */
+    int64_t first, last;                        /* lines of the stage */
     int64_t slices, slice_lines;
 } plan;
 
@@ -105,19 +110,17 @@ static plan plan_of(const pleat_product *product, const pleat_product_grid *grou
     return p;
 }
 
-/* Lines of tiles whose matrices take so many bytes. */
-static int64_t lines_within(const plan *p, int64_t bytes)
+/* Elements of a row of a line of tiles. */
+static int64_t line_row(const plan *p)
 {
-    const pleat_winograd_work *w = &p->work;
-    return max(1, bytes / (p->matrices * (w->c_pad + w->o_pad) * (int64_t)sizeof(float) * w->tiles_w));
+    return (p->work.tiles_w * p->work.tile + 2) * max(p->work.c_pad, p->work.o_pad);
 }
 
-/* The matrices of so many lines. One vector more lies between two of them, so that they do not share cache sets. */
-static void lay_out(plan *p, int64_t lines)
+/* Lines whose matrices, of a row and with so many outputs, take so many bytes. */
+static int64_t lines_within(const plan *p, int64_t outputs, int64_t bytes)
 {
-    const int64_t gap = pleat_kernels_get()->winograd->vector, tiles = lines * p->work.tiles_w;
-    p->work.v_stride = tiles * p->work.c_pad + gap;
-    p->work.m_stride = tiles * p->work.o_pad + gap;
+    const int64_t line = p->work.tiles_w * (p->work.tile + 2) * (p->work.c_pad + outputs);
+    return max(1, bytes / (line * (int64_t)sizeof(float)));
 }
 
 /* Cuts `lines` lines into blocks of at most `most`, and into enough of them. */
@@ -128,23 +131,42 @@ static void cut(plan *p, int64_t lines, int64_t most, int64_t times)
         p->blocks = max(p->blocks, min(ceil_div(CHUNKS, times), lines * p->work.tiles_w / LEAST_TILES));
     p->lines = ceil_div(lines, p->blocks);
     p->blocks = ceil_div(lines, p->lines);
-    p->strip = pleat_winograd_strip(&p->work, pleat_kernels_get()->winograd->vector);
-    p->strip = ceil_div(p->strip, 16) * 16;
 }
 
-typedef void (*segment_fn)(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t tile,
+/* The rows lie together of so many lines, and that many are multiplied at once, with so many outputs. One vector more
+ * lies between two rows, so that they do not share cache sets. */
+static void lay_out(plan *p, int64_t lines, int64_t part, int64_t outputs)
+{
+    const int64_t vector = pleat_kernels_get()->winograd->vector;
+    p->work.lines = lines;
+    p->work.stride = lines * line_row(p) + vector;
+    p->strip = ceil_div(pleat_winograd_strip(&p->work, vector), 16) * 16;
+    p->matrices_size = (p->work.tile + 2) * (pleat_winograd_matrix(&p->work, p->work.c_pad, part, vector) +
+                                             pleat_winograd_matrix(&p->work, outputs, part, vector));
+}
+
+static int64_t rows_size(const plan *p)
+{
+    return (p->work.tile + 2) * p->work.stride;
+}
+
+typedef void (*segment_fn)(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t at,
                            float *strip);
 
-/* Calls fn for what a run of lines holds of each image; tile is the number of its first tile, from the first line on.
- */
-static void segments(const plan *p, int64_t group, int64_t begin, int64_t end, int64_t tile, float *strip,
+/* Where a line's numbers begin in a row. */
+static int64_t place(const plan *p, int64_t line)
+{
+    return line * (p->work.tiles_w * p->work.tile + 2) * pleat_kernels_get()->winograd->vector;
+}
+
+/* Calls fn for what a run of lines holds of each image; it is at rows + at. */
+static void segments(const plan *p, int64_t group, int64_t begin, int64_t end, int64_t first, float *strip,
                      segment_fn fn)
 {
     while (begin < end) {
         const int64_t line = begin % p->tiles_h, lines = min(p->tiles_h - line, end - begin);
-        fn(p, group, begin / p->tiles_h, line, lines, tile, strip);
+        fn(p, group, begin / p->tiles_h, line, lines, place(p, begin - first), strip);
         begin += lines;
-        tile += lines * p->work.tiles_w;
     }
 }
 
@@ -164,23 +186,23 @@ static void turn_kernels(int64_t begin, int64_t end, void *ctx)
     }
 }
 
-static void turn_image(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t tile,
+static void turn_image(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t at,
                        float *strip)
 {
     const float *x = p->x + group * p->groups->b[0] + image * p->x_image;
-    pleat_kernels_get()->winograd->image(&p->work, x, line, lines, strip, p->v + tile * p->work.c_pad);
+    pleat_kernels_get()->winograd->image(&p->work, x, line, lines, strip, p->rows + at);
 }
 
-static void turn_result(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t tile,
+static void turn_result(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t at,
                         float *strip)
 {
     const float *bias = p->product->row_bias;
     float *y = p->y + group * p->groups->c[0] + image * p->y_image;
-    pleat_kernels_get()->winograd->result(&p->work, p->m + tile * p->work.o_pad, line, lines, strip,
+    pleat_kernels_get()->winograd->result(&p->work, p->rows + at, line, lines, strip,
                                           bias ? bias + group * p->groups->row_bias[0] : NULL, y);
 }
 
-/* A stage: many blocks, whose matrices lie together. */
+/* A stage: many blocks, whose rows lie together. */
 typedef struct {
     plan *plan;
     int64_t group;
@@ -191,8 +213,8 @@ static void turn_block(const stage *s, int64_t i, segment_fn fn)
 {
     const plan *p = s->plan;
     const int64_t line = p->first + i * p->lines;
-    segments(p, s->group, line, min(line + p->lines, p->last), (line - p->first) * p->work.tiles_w,
-             p->scratch + pleat_worker() * p->scratch_size, fn);
+    segments(p, s->group, line, min(line + p->lines, p->last), p->first, p->scratch + pleat_worker() * p->scratch_size,
+             fn);
 }
 
 static void turn_images(int64_t begin, int64_t end, void *ctx)
@@ -207,30 +229,34 @@ static void turn_results(int64_t begin, int64_t end, void *ctx)
         turn_block(ctx, i, turn_result);
 }
 
-static void multiply_matrices(int64_t begin, int64_t end, void *ctx)
+/* Part i: a row of some lines. */
+static void multiply_parts(int64_t begin, int64_t end, void *ctx)
 {
     const stage *s = ctx;
     const plan *p = s->plan;
-    for (int64_t i = begin; i < end; i++)
-        pleat_kernels_get()->winograd->multiply(&p->work, i / p->panels, i % p->panels, p->u + s->group * p->u_group,
-                                                p->v, (p->last - p->first) * p->work.tiles_w, p->m);
+    const int64_t lines = p->last - p->first, parts = ceil_div(lines, p->part_lines);
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t row = i / parts, line = i % parts * p->part_lines;
+        pleat_kernels_get()->winograd->multiply(
+            &p->work, row, p->u + s->group * p->u_group, min(p->part_lines, lines - line),
+            p->scratch + pleat_worker() * p->scratch_size, p->rows + row * p->work.stride + place(p, line));
+    }
 }
 
-/* Whole blocks, with matrices of their own. */
+/* Whole blocks, with rows of their own. */
 static void run_blocks(int64_t begin, int64_t end, void *ctx)
 {
     plan p = *(const plan *)ctx;
-    float *strip = p.scratch + pleat_worker() * p.scratch_size;
-    p.v = strip + p.strip;
-    p.m = p.v + p.matrices * p.work.v_stride;
+    float *strip = p.scratch + pleat_worker() * p.scratch_size, *matrices = strip + p.strip;
+    p.rows = matrices + p.matrices_size;
     for (int64_t i = begin; i < end; i++) {
         const int64_t group = i / p.blocks, line = i % p.blocks * p.lines;
         const int64_t last = min(line + p.lines, p.images * p.tiles_h);
-        segments(&p, group, line, last, 0, strip, turn_image);
-        for (int64_t k = 0; k < p.matrices * p.panels; k++)
-            pleat_kernels_get()->winograd->multiply(&p.work, k / p.panels, k % p.panels, p.u + group * p.u_group, p.v,
-                                                    (last - line) * p.work.tiles_w, p.m);
-        segments(&p, group, line, last, 0, strip, turn_result);
+        segments(&p, group, line, last, line, strip, turn_image);
+        for (int64_t k = 0; k < p.work.tile + 2; k++)
+            pleat_kernels_get()->winograd->multiply(&p.work, k, p.u + group * p.u_group, last - line, matrices,
+                                                    p.rows + k * p.work.stride);
+        segments(&p, group, line, last, line, strip, turn_result);
     }
 }
 
@@ -244,25 +270,27 @@ pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_produ
     p.y_image = product->c.image;
     p.images = product->n / (p.work.windows.h * p.work.windows.w);
 
-    const int64_t lines = p.images * p.tiles_h;
-    const bool staged = p.u_group * (int64_t)sizeof(float) > STAGE_BYTES;
-    const int64_t stages = staged ? ceil_div(lines, lines_within(&p, 2 * STAGE_BYTES)) : 1;
-    const int64_t stage_lines = ceil_div(lines, stages);
-    if (staged)
+    const int64_t lines = p.images * p.tiles_h, u_bytes = p.u_group * (int64_t)sizeof(float);
+    const bool staged = u_bytes > STAGE_BYTES;
+    int64_t stage_lines = lines;
+    if (staged) {
+        p.part_lines = lines_within(&p, p.work.o_pad, PART_BYTES);
+        stage_lines = min(lines, STAGE_PARTS * p.part_lines);
         cut(&p, stage_lines, ceil_div(stage_lines, CHUNKS), 1);
-    else /* larger where the kernels are: they come from further away, once for every block */
-        cut(&p, lines, lines_within(&p, max(BLOCK_BYTES, p.u_group * (int64_t)sizeof(float) / 2)), count);
-    lay_out(&p, staged ? stage_lines : p.lines);
-    const int64_t matrices = p.matrices * (p.work.v_stride + p.work.m_stride),
-                  packed = 9 * p.work.c * p.work.width + 16;
-    p.scratch_size = ceil_div(max(p.strip + (staged ? 0 : matrices), packed), 16) * 16;
-    p.u = pleat_alloc((size_t)(count * p.u_group + (staged ? matrices : 0) + pleat_threads() * p.scratch_size) *
+    } else { /* larger where the kernels are: they come from further away, once for every block */
+        cut(&p, lines, lines_within(&p, p.work.o_pad, max(BLOCK_BYTES, u_bytes / 8)), count);
+        p.part_lines = p.lines;
+    }
+    lay_out(&p, staged ? stage_lines : p.lines, p.part_lines, p.work.o_pad);
+    const int64_t rows = rows_size(&p), packed = 9 * p.work.c * p.work.width + 16;
+    p.scratch_size =
+        ceil_div(max(staged ? max(p.strip, p.matrices_size) : p.strip + p.matrices_size + rows, packed), 16) * 16;
+    p.u = pleat_alloc((size_t)(count * p.u_group + (staged ? rows : 0) + pleat_threads() * p.scratch_size) *
                       sizeof(float));
     if (!p.u)
         return PLEAT_ENOMEM;
-    p.v = p.u + count * p.u_group;
-    p.m = p.v + p.matrices * p.work.v_stride;
-    p.scratch = staged ? p.v + matrices : p.v;
+    p.rows = p.u + count * p.u_group;
+    p.scratch = p.rows + (staged ? rows : 0);
     pleat_parallel_for(count * p.panels, 1, turn_kernels, &p);
     if (!staged)
         pleat_parallel_for(count * p.blocks, 1, run_blocks, &p);
@@ -272,7 +300,7 @@ pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_produ
             p.last = min(p.first + stage_lines, lines);
             const int64_t blocks = ceil_div(p.last - p.first, p.lines);
             pleat_parallel_for(blocks, 1, turn_images, &s);
-            pleat_parallel_for(p.matrices * p.panels, 1, multiply_matrices, &s);
+            pleat_parallel_for((tile + 2) * ceil_div(p.last - p.first, p.part_lines), 1, multiply_parts, &s);
             pleat_parallel_for(blocks, 1, turn_results, &s);
         }
     }
@@ -282,11 +310,11 @@ pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_produ
 
 /* ---- By weight ---- */
 
-static void turn_gradient(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t tile,
+static void turn_gradient(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t at,
                           float *strip)
 {
     const float *dy = p->dy + group * p->groups->a[0] + image * p->y_image;
-    pleat_kernels_get()->winograd->gradient(&p->work, dy, line, lines, strip, p->m + tile * p->work.o_pad);
+    pleat_kernels_get()->winograd->gradient(&p->work, dy, line, lines, strip, p->gradient_rows + at);
 }
 
 static void turn_both(int64_t begin, int64_t end, void *ctx)
@@ -297,13 +325,22 @@ static void turn_both(int64_t begin, int64_t end, void *ctx)
     }
 }
 
-static void accumulate(int64_t begin, int64_t end, void *ctx)
+/* Part i: a row of some panels. */
+static void accumulate_parts(int64_t begin, int64_t end, void *ctx)
 {
     const stage *s = ctx;
     const plan *p = s->plan;
-    for (int64_t i = begin; i < end; i++)
-        pleat_kernels_get()->winograd->accumulate(&p->work, i / p->panels, i % p->panels, p->v, p->m,
-                                                  (p->last - p->first) * p->work.tiles_w, p->u);
+    const int64_t parts = ceil_div(p->panels, p->part);
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t row = i / parts, panel = i % parts * p->part, lines = p->last - p->first;
+        for (int64_t line = 0; line < lines; line += p->part_lines) {
+            const int64_t at = row * p->work.stride + place(p, line);
+            pleat_kernels_get()->winograd->accumulate(
+                &p->work, row, panel, min(p->part, p->panels - panel), p->rows + at, p->gradient_rows + at,
+                min(p->part_lines, lines - line), p->scratch + pleat_worker() * p->scratch_size, p->first + line > 0,
+                p->u);
+        }
+    }
 }
 
 static void turn_kernels_back(int64_t begin, int64_t end, void *ctx)
@@ -319,20 +356,20 @@ static void run_slices(int64_t begin, int64_t end, void *ctx)
 {
     const stage *s = ctx;
     plan p = *s->plan;
-    float *strip = p.scratch + pleat_worker() * p.scratch_size;
-    p.v = strip + p.strip;
-    p.m = p.v + p.matrices * p.work.v_stride;
+    float *strip = p.scratch + pleat_worker() * p.scratch_size, *matrices = strip + p.strip;
+    p.rows = matrices + p.matrices_size;
+    p.gradient_rows = p.rows + rows_size(&p);
     for (int64_t i = begin; i < end; i++) {
         float *u = p.u + i * p.u_group;
-        memset(u, 0, (size_t)p.u_group * sizeof *u);
-        const int64_t stop = min((i + 1) * p.slice_lines, p.images * p.tiles_h);
-        for (int64_t line = i * p.slice_lines; line < stop; line += p.lines) {
+        const int64_t start = i * p.slice_lines, stop = min(start + p.slice_lines, p.images * p.tiles_h);
+        for (int64_t line = start; line < stop; line += p.lines) {
             const int64_t last = min(line + p.lines, stop);
-            segments(&p, s->group, line, last, 0, strip, turn_image);
-            segments(&p, s->group, line, last, 0, strip, turn_gradient);
-            for (int64_t k = 0; k < p.matrices * p.panels; k++)
-                pleat_kernels_get()->winograd->accumulate(&p.work, k / p.panels, k % p.panels, p.v, p.m,
-                                                          (last - line) * p.work.tiles_w, u);
+            segments(&p, s->group, line, last, line, strip, turn_image);
+            segments(&p, s->group, line, last, line, strip, turn_gradient);
+            for (int64_t k = 0; k < p.work.tile + 2; k++)
+                pleat_kernels_get()->winograd->accumulate(&p.work, k, 0, p.panels, p.rows + k * p.work.stride,
+                                                          p.gradient_rows + k * p.work.stride, last - line, matrices,
+                                                          line > start, u);
         }
     }
 }
@@ -353,9 +390,9 @@ static pleat_status weight_by_slices(plan *p, int64_t groups)
     p->slices = min(max(4, min(CHUNKS, SLICES_BYTES / size)), lines);
     p->slice_lines = ceil_div(lines, p->slices);
     p->slices = ceil_div(lines, p->slice_lines);
-    cut(p, p->slice_lines, lines_within(p, BLOCK_BYTES), CHUNKS);
-    lay_out(p, p->lines);
-    p->scratch_size = ceil_div(p->strip + p->matrices * (p->work.v_stride + p->work.m_stride), 16) * 16;
+    cut(p, p->slice_lines, lines_within(p, p->work.o_pad, WEIGHT_BYTES), CHUNKS);
+    lay_out(p, p->lines, p->lines, p->work.o_pad);
+    p->scratch_size = ceil_div(p->strip + p->matrices_size + 2 * rows_size(p), 16) * 16;
     p->u = pleat_alloc((size_t)(p->slices * p->u_group + pleat_threads() * p->scratch_size) * sizeof(float));
     if (!p->u)
         return PLEAT_ENOMEM;
@@ -373,6 +410,7 @@ static pleat_status weight_by_slices(plan *p, int64_t groups)
 pleat_status pleat_conv_winograd_weight(const pleat_product *product, const pleat_product_grid *groups, int tile)
 {
     plan p = plan_of(product, groups, tile, product->n / 9);
+    p.u_group = p.matrices * p.work.c_pad * p.work.o_pad;
     p.x = product->b.base;
     p.dy = product->a.base;
     p.y = product->c.base;
@@ -382,25 +420,28 @@ pleat_status pleat_conv_winograd_weight(const pleat_product *product, const plea
 
     if (p.u_group * (int64_t)sizeof(float) <= SLICE_BYTES)
         return weight_by_slices(&p, groups->size[0]);
-    const int64_t lines = p.images * p.tiles_h, stages = ceil_div(lines, lines_within(&p, STAGE_BYTES));
+    /* Larger where the sums are: they come and go with every stage. */
+    const int64_t lines = p.images * p.tiles_h, bytes = lines * 2 * (tile + 2) * line_row(&p) * (int64_t)sizeof(float);
+    const int64_t stages = ceil_div(bytes, max(ROWS_BYTES, p.u_group * (int64_t)sizeof(float)));
     const int64_t stage_lines = ceil_div(lines, stages);
+    p.part = min(p.panels, max(1, SUMS_CHANNELS / p.work.width));
+    p.part_lines = min(stage_lines, lines_within(&p, p.part * p.work.width, SUMS_BYTES));
     cut(&p, stage_lines, ceil_div(stage_lines, CHUNKS), 1);
-    lay_out(&p, stage_lines);
-    p.scratch_size = p.strip;
-    const int64_t v_size = p.matrices * p.work.v_stride, m_size = p.matrices * p.work.m_stride;
-    p.u = pleat_alloc((size_t)(p.u_group + v_size + m_size + pleat_threads() * p.scratch_size) * sizeof(float));
+    lay_out(&p, stage_lines, p.part_lines, p.part * p.work.width);
+    p.scratch_size = ceil_div(max(p.strip, p.matrices_size), 16) * 16;
+    const int64_t rows = ceil_div(rows_size(&p), 16) * 16;
+    p.u = pleat_alloc((size_t)(p.u_group + 2 * rows + pleat_threads() * p.scratch_size) * sizeof(float));
     if (!p.u)
         return PLEAT_ENOMEM;
-    p.v = p.u + p.u_group;
-    p.m = p.v + v_size;
-    p.scratch = p.m + m_size;
+    p.rows = p.u + p.u_group;
+    p.gradient_rows = p.rows + rows;
+    p.scratch = p.gradient_rows + rows;
     for (int64_t group = 0; group < groups->size[0]; group++) {
         stage s = { &p, group };
-        memset(p.u, 0, (size_t)p.u_group * sizeof *p.u);
         for (p.first = 0; p.first < lines; p.first = p.last) {
             p.last = min(p.first + stage_lines, lines);
             pleat_parallel_for(ceil_div(p.last - p.first, p.lines), 1, turn_both, &s);
-            pleat_parallel_for(p.matrices * p.panels, 1, accumulate, &s);
+            pleat_parallel_for((tile + 2) * ceil_div(p.panels, p.part), 1, accumulate_parts, &s);
         }
         pleat_parallel_for(p.panels, 1, turn_kernels_back, &s);
     }

@@ -104,8 +104,9 @@ START_TEST(any_shape)
                         { 5 + below(18), 5 + below(22) },
                         { below(4), below(4) } });
     }
-    check(&(shape){ 1, 180, 170, 1, { 9, 30 }, { 1, 1 } }); /* kernels larger than a stage */
-    check(&(shape){ 40, 32, 32, 1, { 8, 8 }, { 1, 1 } });   /* several images to a block */
+    check(&(shape){ 1, 180, 170, 1, { 9, 30 }, { 1, 1 } });  /* kernels larger than a stage */
+    check(&(shape){ 6, 180, 170, 1, { 14, 14 }, { 1, 1 } }); /* of which several parts are multiplied */
+    check(&(shape){ 40, 32, 32, 1, { 8, 8 }, { 1, 1 } });    /* several images to a block */
     check(&(shape){ 1, 16, 16, 1, { 70, 130 }, { 1, 1 } });
 }
 END_TEST
