@@ -228,40 +228,30 @@ static void gather(const float *from, int64_t plane, int64_t planes, int64_t row
     }
 }
 
-/* The other way. */
-static void scatter(const float *strip, int64_t pitch, int64_t rows, int64_t width, int64_t planes, int64_t plane,
-                    int64_t next, float *to)
+/* The other way: pixels that follow one another in the strip as in the planes. */
+static void scatter(const float *strip, int64_t pixels, int64_t planes, int64_t plane, int64_t next, float *to)
 {
-    const int64_t run = rows * width;
-    for (walk s = { run, width, pitch, .n = least(run, VL) }; more(&s); s.p += VL) {
+    const int64_t n = least(pixels, VL);
+    for (int64_t p = 0; p < pixels; p += n) {
+        p = least(p, pixels - n);
         V r[VL];
-        if (s.at + VL <= width) {
+        if (n == VL) {
             PLEAT_UNROLL(16)
             for (int k = 0; k < VL; k++)
-                r[k] = FN(load)(strip + s.offset + k * VL);
-            step(&s, VL);
-        } else if (s.n == VL) {
-            PLEAT_UNROLL(16)
-            for (int k = 0; k < VL; k++, step(&s, 1))
-                r[k] = FN(load)(strip + s.offset);
+                r[k] = FN(load)(strip + (p + k) * VL);
         } else
-            for (int64_t k = 0; k < VL; k++) {
-                r[k] = (V){ 0 };
-                if (k < s.n) {
-                    r[k] = FN(load)(strip + s.offset);
-                    step(&s, 1);
-                }
-            }
+            for (int64_t k = 0; k < VL; k++)
+                r[k] = k < n ? FN(load)(strip + k * VL) : (V){ 0 };
         FN(transpose)(r);
-        if (planes >= VL && s.n == VL) {
+        if (planes >= VL && n == VL) {
             PLEAT_UNROLL(16)
             for (int k = 0; k < VL; k++) {
-                FN(store)(to + k * plane + s.p, r[k]);
-                __builtin_prefetch(to + k * plane + s.p + next, 1, 2);
+                FN(store)(to + k * plane + p, r[k]);
+                __builtin_prefetch(to + k * plane + p + next, 1, 2);
             }
         } else
             for (int64_t k = 0; k < least(planes, VL); k++)
-                memcpy(to + k * plane + s.p, &r[k], (size_t)s.n * sizeof(float));
+                memcpy(to + k * plane + p, &r[k], (size_t)n * sizeof(float));
     }
 }
 
@@ -362,7 +352,7 @@ PLEAT_INLINE void result_of(const pleat_winograd_work *w, int n, const float *fr
             const int64_t top = (line + i) * n;
             const int64_t rows = least(n, w->windows.h - top);
             const int64_t next = following(i + 1 < lines, rows, i * n, width, o, w->o, w->y_plane);
-            scatter(strip, width, rows, width, w->o - o, w->y_plane, next, y + o * w->y_plane + top * width);
+            scatter(strip, rows * width, w->o - o, w->y_plane, next, y + o * w->y_plane + top * width);
         }
     }
 }
@@ -380,11 +370,11 @@ static void result(const pleat_winograd_work *w, const float *from, int64_t line
 PLEAT_INLINE void turn_rows(const pleat_winograd_work *w, turn fn, int n, int from, const float *rows, int64_t channels,
                             int64_t lines, float *v, int64_t matrix)
 {
-    const int64_t columns = w->tiles_w * n + 2;
+    const int64_t tiles = w->tiles_w, columns = tiles * n + 2;
     for (int64_t c = 0; c < channels; c += VL)
         for (int64_t i = 0; i < lines; i++) {
             const float *in = rows + (c * w->lines + i * VL) * columns;
-            for (int64_t j = 0; j < w->tiles_w; j++, in += n * VL, v += VL)
+            for (int64_t j = 0; j < tiles; j++, in += n * VL, v += VL)
                 turn_columns(fn, n, from, n + 2, in, VL, v, matrix, 1, NULL, false);
         }
 }
@@ -393,11 +383,11 @@ PLEAT_INLINE void turn_rows(const pleat_winograd_work *w, turn fn, int n, int fr
 PLEAT_INLINE void turn_rows_back(const pleat_winograd_work *w, int n, const float *m, int64_t matrix, int64_t lines,
                                  float *rows)
 {
-    const int64_t columns = w->tiles_w * n + 2;
+    const int64_t tiles = w->tiles_w, columns = tiles * n + 2;
     for (int64_t o = 0; o < w->o; o += VL)
         for (int64_t i = 0; i < lines; i++) {
             float *out = rows + (o * w->lines + i * VL) * columns;
-            for (int64_t j = 0; j < w->tiles_w; j++, out += n * VL, m += VL)
+            for (int64_t j = 0; j < tiles; j++, out += n * VL, m += VL)
                 turn_columns(turn_back, n, n + 2, n, m, matrix, out, VL, 1, NULL, false);
         }
 }
@@ -422,20 +412,19 @@ static void kernels(const pleat_winograd_work *w, const float *packed, int64_t p
 
 static void kernels_gradient(const pleat_winograd_work *w, const float *u, int64_t panel, int64_t row, float *dw)
 {
-    const int64_t width = w->width, matrix = w->o_pad * w->c_pad, channels = least(w->o - panel * width, width);
-    for (int64_t c = 0; c < w->c; c++) {
-        float g[9 * 2 * VL];
-        for (int64_t half = 0; half < width; half += VL) {
-            const float *from = u + (panel * w->c_pad + c) * width + half;
-            if (w->tile == 4)
-                turn_both(turn_kernel_back, 4, 6, 3, from, 6 * matrix, matrix, g + half, 3 * width, width);
-            else
-                turn_both(turn_kernel_back, 2, 4, 3, from, 4 * matrix, matrix, g + half, 3 * width, width);
+    const int64_t width = w->width, matrix = w->o_pad * w->c_pad;
+    for (int64_t c = 0; c < w->c_pad; c += VL)
+        for (int64_t o = panel * width; o < least(w->o, (panel + 1) * width); o += VL) {
+            float g[9 * VL * VL];
+            for (int64_t k = 0; k < VL; k++) {
+                const float *from = u + (panel * w->c_pad + c + k) * width + (o - panel * width);
+                if (w->tile == 4)
+                    turn_both(turn_kernel_back, 4, 6, 3, from, 6 * matrix, matrix, g + 9 * k * VL, 3 * VL, VL);
+                else
+                    turn_both(turn_kernel_back, 2, 4, 3, from, 4 * matrix, matrix, g + 9 * k * VL, 3 * VL, VL);
+            }
+            scatter(g, 9 * least(VL, w->c - c), w->o - o, row, 0, dw + o * row + 9 * c);
         }
-        for (int64_t o = 0; o < channels; o++)
-            for (int64_t k = 0; k < 9; k++)
-                dw[(panel * width + o) * row + c * 9 + k] = g[k * width + o];
-    }
 }
 
 /* ---- Products: of one of the matrices, v[c / VL][tile][VL] and m[o / VL][tile][VL], with a panel of u ---- */
