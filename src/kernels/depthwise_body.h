@@ -1,6 +1,7 @@
 /* 3 x 3 windows of one channel, a step apart, for one float type: what most convolutions of each channel by itself are.
  * Of neighbouring lines two thirds of the pixels are the same, so blocks of lines share what they read: it is reading
- * vectors from anywhere, across the borders of cache lines, that takes the time. After direct_body.h. */
+ * vectors from anywhere, across the borders of cache lines, that takes the time. A result of the image's size is made
+ * from the image where it is: zeros are shifted in at the edges. After direct_body.h. */
 
 enum { FN(THREE_LINES) = 4 };
 typedef __typeof__((V){ 0 } > (V){ 0 }) FN(bits);
@@ -20,32 +21,85 @@ static int FN(three_tap)(const pleat_patches *p, int k)
     return (p->tap_step.h > 0 ? i : 2 - i) * 3 + (p->tap_step.w > 0 ? j : 2 - j);
 }
 
-/* One vector in each of `lines` lines. */
-PLEAT_INLINE void FN(three_block)(int lines, const T *x, int64_t pitch, const V *tap, V start, bool relu, T *to,
-                                  int64_t line)
+/* Where lines of windows read: x is what the middle column's tap of the first row meets in the first window. Edges: a
+ * zero lies in front of each row's first pixel and behind its last; the row above line `above` is zero and that below
+ * the line in front of `below`, or these are -1. */
+typedef struct {
+    const T *x;
+    int64_t pitch, above, below;
+    bool edges;
+} FN(three_rows);
+
+/* Pixels and their neighbours: at the edges of a row only what is inside is read. */
+PLEAT_INLINE void FN(three_pixels)(const T *x, bool first, bool final, V at[3])
 {
+    at[1] = FN(load)(x);
+    at[0] = first ? PLEAT_SHIFT_IN((V){ 0 }, at[1]) : FN(load)(x - 1);
+    at[2] = final ? PLEAT_SHIFT_OUT(at[1], (V){ 0 }) : FN(load)(x + 1);
+}
+
+/* One vector in each of `lines` lines from line v on. first, final: is it at the edge? */
+PLEAT_INLINE void FN(three_block)(int lines, bool first, bool final, const FN(three_rows) * rows, int64_t v,
+                                  int64_t from, const V *tap, V start, bool relu, T *to, int64_t line)
+{
+    static const T nothing[VL + 2];
+    const T *x = rows->x + v * rows->pitch + from;
     V sum[FN(THREE_LINES)];
     PLEAT_UNROLL(4)
-    for (int v = 0; v < lines; v++)
-        sum[v] = start;
+    for (int i = 0; i < lines; i++)
+        sum[i] = start;
     PLEAT_UNROLL(6)
-    for (int r = 0; r < lines + 2; r++, x += pitch) {
+    for (int r = 0; r < lines + 2; r++) {
+        const bool outside = (r == 0 && v == rows->above) || (r == lines + 1 && v + lines == rows->below);
+        V at[3];
+        FN(three_pixels)(outside ? nothing + 1 : x + r * rows->pitch, first, final, at);
         PLEAT_UNROLL(3)
         for (int j = 0; j < 3; j++) {
-            const V at = FN(load)(x + j);
             PLEAT_UNROLL(4)
-            for (int v = 0; v < lines; v++)
-                if (r - v >= 0 && r - v < 3)
-                    sum[v] += tap[(r - v) * 3 + j] * at;
+            for (int i = 0; i < lines; i++)
+                if (r - i >= 0 && r - i < 3)
+                    sum[i] += tap[(r - i) * 3 + j] * at[j];
         }
     }
     PLEAT_UNROLL(4)
-    for (int v = 0; v < lines; v++)
-        FN(store)(to + v * line, relu ? FN(relu)(sum[v]) : sum[v]);
+    for (int i = 0; i < lines; i++)
+        FN(store)(to + (v + i) * line + from, relu ? FN(relu)(sum[i]) : sum[i]);
 }
 
-/* Lines of a band, from the copy; a line's last vector begins at `last`. */
-static void FN(three)(const pleat_patches *p, const T *weights, T bias, bool relu, const T *copy, int64_t pitch,
+PLEAT_INLINE void FN(three_lines)(int lines, const FN(three_rows) * rows, int64_t v, int64_t vectors, int64_t last,
+                                  const V *tap, V start, bool relu, T *to, int64_t line)
+{
+    for (int64_t u = 0; u < vectors; u++) {
+        const int64_t from = u + 1 < vectors ? u * VL : last;
+        const bool first = rows->edges && u == 0, final = rows->edges && u + 1 == vectors;
+        if (first && final)
+            FN(three_block)(lines, true, true, rows, v, from, tap, start, relu, to, line);
+        else if (first)
+            FN(three_block)(lines, true, false, rows, v, from, tap, start, relu, to, line);
+        else if (final)
+            FN(three_block)(lines, false, true, rows, v, from, tap, start, relu, to, line);
+        else
+            FN(three_block)(lines, false, false, rows, v, from, tap, start, relu, to, line);
+    }
+}
+
+/* Does the result have the image's size? Then there is no copy. */
+static bool FN(is_same)(const pleat_direct_work *w)
+{
+    const pleat_hw size = w->patches->size, windows = w->patches->windows;
+    return FN(is_three)(w) && w->low.h == -1 && w->low.w == -1 && windows.h == size.h && windows.w == size.w &&
+           size.w >= VL;
+}
+
+/* The rows for lines y to y_end - 1 of such an image. */
+static FN(three_rows) FN(same_rows)(const pleat_direct_work *w, const T *image, int64_t y, int64_t y_end)
+{
+    const pleat_hw size = w->patches->size;
+    return (FN(three_rows)){ image + (y - 1) * size.w, size.w, y > 0 ? -1 : 0, y_end < size.h ? -1 : y_end - y, true };
+}
+
+/* Lines of a band; a line's last vector begins at `last`. */
+static void FN(three)(const pleat_patches *p, const T *weights, T bias, bool relu, const FN(three_rows) * rows,
                       int64_t lines, int64_t vectors, int64_t last, T *to, int64_t line)
 {
     V tap[9];
@@ -54,72 +108,66 @@ static void FN(three)(const pleat_patches *p, const T *weights, T bias, bool rel
         tap[k] = (V){ 0 } + weights[FN(three_tap)(p, k)];
     int64_t v = 0;
     for (; v + FN(THREE_LINES) <= lines; v += FN(THREE_LINES))
-        for (int64_t u = 0; u < vectors; u++) {
-            const int64_t from = u + 1 < vectors ? u * VL : last;
-            FN(three_block)
-            (FN(THREE_LINES), copy + v * pitch + from, pitch, tap, (V){ 0 } + bias, relu, to + v * line + from, line);
-        }
+        FN(three_lines)(FN(THREE_LINES), rows, v, vectors, last, tap, (V){ 0 } + bias, relu, to, line);
     for (; v < lines; v++)
-        for (int64_t u = 0; u < vectors; u++) {
-            const int64_t from = u + 1 < vectors ? u * VL : last;
-            FN(three_block)(1, copy + v * pitch + from, pitch, tap, (V){ 0 } + bias, relu, to + v * line + from, line);
-        }
+        FN(three_lines)(1, rows, v, vectors, last, tap, (V){ 0 } + bias, relu, to, line);
 }
 
-/* Adds the totals of `count` vectors to as many sums: VL of them at a time are turned, and added up side by side. */
-static void FN(add_totals)(const T *vectors, int64_t count, T *sums)
+/* By weight, for one vector of each line, of which `mask` takes part. */
+PLEAT_INLINE void FN(three_column)(bool first, bool final, const T *gradient, int64_t ahead, FN(bits) mask,
+                                   int64_t line, int64_t lines, const FN(three_rows) * rows, const T *x,
+                                   int64_t x_ahead, V *sum)
 {
-    for (int64_t i = 0; i < count; i += VL) {
-        V block[VL];
-        T totals[VL];
-        PLEAT_UNROLL(16)
-        for (int n = 0; n < VL; n++)
-            block[n] = FN(load)(vectors + (i + n) * VL);
-        FN(store)(totals, FN(totals)(block));
-        for (int64_t n = 0; n < VL && i + n < count; n++)
-            sums[i + n] += totals[n];
+    V g0 = { 0 }, g1 = g0, g2;
+    const bool above = rows->above == 0; /* a row of zeros adds nothing */
+    if (above)
+        g0 = (V)((FN(bits))FN(load)(gradient) & mask);
+    for (int64_t r = above; r < lines + 2 - (rows->below == lines); r++) {
+        g2 = g1;
+        g1 = g0;
+        g0 = (V){ 0 };
+        if (r < lines) {
+            g0 = (V)((FN(bits))FN(load)(gradient + r * line) & mask);
+            __builtin_prefetch(gradient + r * line + ahead);
+            __builtin_prefetch(x + r * rows->pitch + x_ahead);
+        }
+        V at[3];
+        FN(three_pixels)(x + r * rows->pitch, first, final, at);
+        PLEAT_UNROLL(3)
+        for (int j = 0; j < 3; j++) {
+            sum[j] += g0 * at[j];
+            sum[3 + j] += g1 * at[j];
+            sum[6 + j] += g2 * at[j];
+        }
     }
 }
 
-/* By weight: adds to nine sums. The gradient's lines are read where they are. */
-static void FN(three_weight)(const pleat_patches *p, const T *gradient, int64_t line, int64_t lines, const T *copy,
-                             int64_t pitch, T *sums)
+/* By weight: adds to nine vectors. What is `ahead` is fetched for the next call. */
+static void FN(three_weight)(const T *gradient, int64_t ahead, int64_t line, int64_t lines, const FN(three_rows) * rows,
+                             int64_t x_ahead, T *sums)
 {
-    const int64_t vectors = (line + VL - 1) / VL, last = line > VL ? line - VL : 0;
+    const int64_t vectors = (line + VL - 1) / VL, last = line - VL;
     V sum[9];
-    T out[(9 + VL) * VL], totals[9] = { 0 };
     PLEAT_UNROLL(9)
     for (int k = 0; k < 9; k++)
-        sum[k] = (V){ 0 };
+        sum[k] = FN(load)(sums + k * VL);
     for (int64_t u = 0; u < vectors; u++) {
         const int64_t from = u + 1 < vectors ? u * VL : last;
-        V keep; /* ones where the vector's pixels are the line's, and none that came before */
+        V fresh; /* the last vector overlaps the one before */
         for (int64_t e = 0; e < VL; e++)
-            keep[e] = from + e >= u * VL && from + e < line;
-        const FN(bits) mask = keep > 0;
-        V g1 = { 0 }, g2 = { 0 };
-        const T *x = copy + from, *g = gradient + from;
-        for (int64_t r = 0; r < lines + 2; r++, x += pitch) {
-            V g0 = { 0 };
-            if (r < lines) {
-                g0 = (V)((FN(bits))FN(load)(g) & mask);
-                g += line;
-            }
-            PLEAT_UNROLL(3)
-            for (int j = 0; j < 3; j++) {
-                const V at = FN(load)(x + j);
-                sum[j] += g0 * at;
-                sum[3 + j] += g1 * at;
-                sum[6 + j] += g2 * at;
-            }
-            g2 = g1;
-            g1 = g0;
-        }
+            fresh[e] = from + e >= u * VL;
+        const FN(bits) mask = fresh > 0;
+        const T *g = gradient + from, *x = rows->x + from;
+        if (vectors == 1)
+            FN(three_column)(true, true, g, ahead, mask, line, lines, rows, x, x_ahead, sum);
+        else if (u == 0)
+            FN(three_column)(true, false, g, ahead, mask, line, lines, rows, x, x_ahead, sum);
+        else if (u + 1 == vectors)
+            FN(three_column)(false, true, g, ahead, mask, line, lines, rows, x, x_ahead, sum);
+        else
+            FN(three_column)(false, false, g, ahead, mask, line, lines, rows, x, x_ahead, sum);
     }
     PLEAT_UNROLL(9)
     for (int k = 0; k < 9; k++)
-        FN(store)(out + k * VL, sum[k]);
-    FN(add_totals)(out, 9, totals);
-    for (int k = 0; k < 9; k++)
-        sums[FN(three_tap)(p, k)] += totals[k];
+        FN(store)(sums + k * VL, sum[k]);
 }

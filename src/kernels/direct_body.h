@@ -465,6 +465,21 @@ static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int6
     }
 }
 
+/* Adds the totals of `count` vectors to as many sums: VL of them at a time are turned, and added up side by side. */
+static void FN(add_totals)(const T *vectors, int64_t count, T *sums)
+{
+    for (int64_t i = 0; i < count; i += VL) {
+        V block[VL];
+        T totals[VL];
+        PLEAT_UNROLL(16)
+        for (int n = 0; n < VL; n++)
+            block[n] = FN(load)(vectors + (i + n) * VL);
+        FN(store)(totals, FN(totals)(block));
+        for (int64_t n = 0; n < VL && i + n < count; n++)
+            sums[i + n] += totals[n];
+    }
+}
+
 static void FN(add_slices)(const pleat_direct_work *w, T *sums, int64_t slices, int64_t slice, int64_t o, int64_t o_end,
                            T *gradient)
 {

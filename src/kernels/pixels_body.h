@@ -206,7 +206,11 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
     int64_t whole = 0; /* lines of the result */
     for (int64_t h = 0; h < w->phases.h; h++)
         whole += FN(lines_of)(w->phase + h * w->phases.w, y, y_end);
-    FN(copy_band)(w, image, y, y_end, copy);
+    FN(three_rows) rows = { copy + 1, pitch, -1, -1, false };
+    if (FN(is_same)(w))
+        rows = FN(same_rows)(w, image, y, y_end);
+    else
+        FN(copy_band)(w, image, y, y_end, copy);
     for (; o < o_end; o += w->width) {
         const int64_t lanes = o_end - o < w->width ? o_end - o : w->width;
         T start[6] = { 0 };
@@ -219,7 +223,7 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
             T *out = straight ? to : sums + i * w->width * area;
             if (three)
                 FN(three)
-            (w->patches, weights, start[0], w->relu, copy, pitch, most, vectors, at.last, out, at.out_line);
+            (w->patches, weights, start[0], w->relu, &rows, most, vectors, at.last, out, at.out_line);
             else if (column) FN(columns)(w, column, weights, start[0], copy, most, &at, out);
             else FN(pixels_phase)(w, f, &at, copy, weights, start, lanes, out, straight ? w->c.row : area);
         }
@@ -360,6 +364,12 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
     const int64_t *offset = w->phase->offset, all = w->phase->k;
     const int64_t line = w->c.width, step = w->step.h * w->pitch, vectors = (line + VL - 1) / VL, width = w->width;
     const int64_t lines = y_end - y, row = lines * vectors * VL, last = line > VL ? line - VL : 0;
+    if (w->lanes > 1 && w->m == 1 && FN(is_same)(w)) { /* a copy pays for more channels */
+        const FN(three_rows) rows = FN(same_rows)(w, image, y, y_end);
+        FN(three_weight)
+        ((const T *)w->c.base + n * w->c.image + y * line, w->c.image, line, lines, &rows, w->patches->image, sums);
+        return;
+    }
     FN(copy_band)(w, image, y, y_end, copy);
     if (line < VL) /* then vectors run over the last row, and zero times anything must be zero */
         memset(copy + w->channels * w->plane, 0, VL * sizeof(T));
@@ -369,12 +379,6 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
             FN(square)
             (w->patches->taps.h, (const T *)w->c.base + o * w->c.row + n * w->c.image + y * line,
              o + 1 < o_end ? w->c.row : 0, line, lines, copy, step, sums + o * all * VL);
-            continue;
-        }
-        if (line >= VL && FN(is_three)(w)) {
-            FN(three_weight)
-            (w->patches, (const T *)w->c.base + o * w->c.row + n * w->c.image + y * line, line, lines, copy, step,
-             sums + o * all);
             continue;
         }
         for (int64_t l = 0; l < lanes; l++)

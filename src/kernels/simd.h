@@ -69,6 +69,18 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
     __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 0, 0, 0, 0, 0), c,   \
                             0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 20, 23, 26, 29)
 
+/* Shifted by one element, and one of the other vector. */
+#define PLEAT_SHIFT_IN_2(other, a) __builtin_shufflevector(other, a, 1, 2)
+#define PLEAT_SHIFT_OUT_2(a, other) __builtin_shufflevector(a, other, 1, 2)
+#define PLEAT_SHIFT_IN_4(other, a) __builtin_shufflevector(other, a, 3, 4, 5, 6)
+#define PLEAT_SHIFT_OUT_4(a, other) __builtin_shufflevector(a, other, 1, 2, 3, 4)
+#define PLEAT_SHIFT_IN_8(other, a) __builtin_shufflevector(other, a, 7, 8, 9, 10, 11, 12, 13, 14)
+#define PLEAT_SHIFT_OUT_8(a, other) __builtin_shufflevector(a, other, 1, 2, 3, 4, 5, 6, 7, 8)
+#define PLEAT_SHIFT_IN_16(other, a)                                                                                    \
+    __builtin_shufflevector(other, a, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30)
+#define PLEAT_SHIFT_OUT_16(a, other)                                                                                   \
+    __builtin_shufflevector(a, other, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
+
 #endif
 
 #undef T
@@ -80,6 +92,8 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 #undef PLEAT_HIGH
 #undef PLEAT_EVEN
 #undef PLEAT_THIRD
+#undef PLEAT_SHIFT_IN
+#undef PLEAT_SHIFT_OUT
 #if PLEAT_FLOAT == 32
 #define T float
 #define V pleat_v32
@@ -98,21 +112,29 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 #define PLEAT_HIGH PLEAT_HIGH_16
 #define PLEAT_EVEN PLEAT_EVEN_16
 #define PLEAT_THIRD PLEAT_THIRD_16
+#define PLEAT_SHIFT_IN PLEAT_SHIFT_IN_16
+#define PLEAT_SHIFT_OUT PLEAT_SHIFT_OUT_16
 #elif PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 8
 #define PLEAT_LOW PLEAT_LOW_8
 #define PLEAT_HIGH PLEAT_HIGH_8
 #define PLEAT_EVEN PLEAT_EVEN_8
 #define PLEAT_THIRD PLEAT_THIRD_8
+#define PLEAT_SHIFT_IN PLEAT_SHIFT_IN_8
+#define PLEAT_SHIFT_OUT PLEAT_SHIFT_OUT_8
 #elif PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 4
 #define PLEAT_LOW PLEAT_LOW_4
 #define PLEAT_HIGH PLEAT_HIGH_4
 #define PLEAT_EVEN PLEAT_EVEN_4
 #define PLEAT_THIRD PLEAT_THIRD_4
+#define PLEAT_SHIFT_IN PLEAT_SHIFT_IN_4
+#define PLEAT_SHIFT_OUT PLEAT_SHIFT_OUT_4
 #else
 #define PLEAT_LOW PLEAT_LOW_2
 #define PLEAT_HIGH PLEAT_HIGH_2
 #define PLEAT_EVEN PLEAT_EVEN_2
 #define PLEAT_THIRD PLEAT_THIRD_2
+#define PLEAT_SHIFT_IN PLEAT_SHIFT_IN_2
+#define PLEAT_SHIFT_OUT PLEAT_SHIFT_OUT_2
 #endif
 
 PLEAT_INLINE V FN(load)(const T *from)

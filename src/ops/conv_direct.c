@@ -135,8 +135,9 @@ static void run_bands(int64_t begin, int64_t end, void *ctx)
     const struct pleat_direct_kernels *kernels = pleat_kernels_get()->direct;
     const int64_t size = size_of(product->dtype);
     pleat_direct_work w = p->work;
+    const int64_t groups = p->groups->size[0];
     int64_t split = begin % p->splits, band = begin / p->splits % p->bands,
-            image = begin / p->splits / p->bands % p->images, group = begin / p->splits / p->bands / p->images;
+            group = begin / p->splits / p->bands % groups, image = begin / p->splits / p->bands / groups;
     for (int64_t i = begin; i < end; i++) {
         const int64_t y = band * w.lines, o = split * p->split * w.width;
         w.weights = p->weights + group * p->group_bytes;
@@ -151,9 +152,9 @@ static void run_bands(int64_t begin, int64_t end, void *ctx)
             split = 0;
             if (++band == p->bands) {
                 band = 0;
-                if (++image == p->images) {
-                    image = 0;
-                    group++;
+                if (++group == groups) {
+                    group = 0;
+                    image++;
                 }
             }
         }
@@ -316,7 +317,7 @@ bool pleat_conv_is_square(const pleat_product *product)
 {
     const pleat_patches *p = product->b.source;
     const int64_t side = p->taps.h;
-    return (side == 3 || side == 5) && p->taps.w == side && product->n == side * side && product->m > 1 &&
+    return (side == 3 || side == 5) && p->taps.w == side && product->n == side * side &&
            p->step.h == 1 && p->step.w == 1 && p->tap_step.h == 1 && p->tap_step.w == 1 &&
            p->windows.w >= pleat_kernels_get()->direct->vector[product->dtype];
 }
