@@ -16,6 +16,12 @@
 #define MR 4
 #define ROWS ROWS_4
 #endif
+/* Whether a multiply-add reads an element of memory for all its lanes. */
+#ifdef PLEAT_ISA_avx512
+#define MEMORY_OPERANDS 1
+#else
+#define MEMORY_OPERANDS 0
+#endif
 /* Rows of B are asked for so many steps before they are needed. */
 #define AHEAD 8
 /* A's panel has a multiple of so many steps and one more: packing runs over, and B's panels stay aligned. */

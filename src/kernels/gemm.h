@@ -21,7 +21,7 @@
 
 #include "kernels/kernels.h"
 
-#define PLEAT_GEMM_DEPTH 1536 /* bytes of K that are packed at once, at most: a panel of A stays within an L1 cache */
+#define PLEAT_GEMM_DEPTH 2048 /* bytes of K that are packed at once, at most: a panel of A stays within an L1 cache */
 
 typedef struct pleat_operand pleat_operand;
 

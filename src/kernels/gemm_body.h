@@ -2,22 +2,51 @@
 
 #define NR (2 * VL)
 
-/* One tile: C = A B, plus what is asked for of C itself and the biases. Row i of A is at a + i a_lane, in steps of
- * a_step; rows of B are vectors, b_step apart. */
+/* One tile: C = A B, plus what is asked for of C itself and the biases. Row i of A is at a + i a_lane with its steps
+ * adjacent; or A is a panel, with its rows adjacent and its steps MR apart. Rows of B are vectors, b_step apart. */
 typedef struct {
     int64_t depth;
     const T *a, *b;
     T *c;
-    int64_t a_lane, a_step, b_step, c_row;
+    int64_t a_lane, b_step, c_row;
+    bool panel;
     bool add;
     const T *row_bias, *col_bias;
     bool relu; /* of what is then C */
 } FN(tile);
 
-/* Five rows of A from one pointer: x86 adds one, two or four times a register to it, and three times is a register of
- * its own. The compiler must not know how they hang together, or it keeps a pointer a row, more than there are. Panels
- * need none of this: their rows are at constant distances. */
-PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool panels)
+/* From here on the compiler does not know where p points: it computes no pointer of its own from it, and what it reads
+ * by p it has not read before. */
+#define FORGET(p) __asm__("" : "+r"(p))
+
+/* One step of K. Rows of A that lie anywhere are five to a pointer: x86 adds one, two or four times a register to it,
+ * and three times is a register of its own. Where a multiply-add takes an element of memory, a row that both of its
+ * read for themselves saves an instruction; no more than a third of the rows do, as there are two reads in a cycle. */
+PLEAT_INLINE void FN(step)(V sum[MR][2], const char *a[3], int64_t lane, int64_t lane3, int64_t at, const char *b,
+                           int rows, int vectors, bool panel)
+{
+    const V b0 = FN(load)((const T *)b), b1 = vectors > 1 ? FN(load)((const T *)b + VL) : b0;
+    PLEAT_UNROLL(16)
+    for (int i = 0; i < rows; i++) {
+        const int64_t row = panel ? i * (int64_t)sizeof(T) : i % 5 == 3 ? lane3 : i % 5 * lane;
+        const int from = panel ? 0 : i / 5;
+        sum[i][0] += *(const T *)(a[from] + row + at) * b0;
+        if (MEMORY_OPERANDS && (panel ? i % 3 == 0 : i % 5 == 0))
+            FORGET(a[from]);
+        if (vectors > 1)
+            sum[i][1] += *(const T *)(a[from] + row + at) * b1;
+    }
+}
+
+/* Asks for vectors ahead of time, each line of cache once. */
+PLEAT_INLINE void FN(ask)(const char *b, int vectors)
+{
+    __builtin_prefetch(b);
+    if (vectors > 1 && sizeof(V) == 64)
+        __builtin_prefetch(b + sizeof(V));
+}
+
+PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool panel)
 {
     V sum[MR][2];
     PLEAT_UNROLL(16)
@@ -27,31 +56,28 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
         if (vectors > 1)
             __builtin_prefetch(t->c + i * t->c_row + VL, 1);
     }
-    const int64_t size = (int64_t)sizeof(T), a_step = t->a_step * size, b_step = t->b_step * size;
+    const int64_t size = (int64_t)sizeof(T), a_step = panel ? MR * size : size, b_step = t->b_step * size;
     int64_t lane = t->a_lane * size, lane3 = 3 * lane;
-    const char *a0 = (const char *)t->a, *a5 = rows > 5 ? a0 + 5 * lane : a0, *a10 = rows > 10 ? a5 + 5 * lane : a0;
-    const char *b = (const char *)t->b;
+    const char *a[3] = { (const char *)t->a }, *b = (const char *)t->b;
+    a[1] = rows > 5 && !panel ? a[0] + 5 * lane : a[0];
+    a[2] = rows > 10 && !panel ? a[1] + 5 * lane : a[0];
+    /* by twos: half as many pointers to move */
+    int64_t k = 0;
     PLEAT_UNROLL(1)
-    for (int64_t k = 0; k < t->depth; k++) {
-        if (!panels)
-            __asm__("" : "+r"(a0), "+r"(a5), "+r"(a10), "+r"(lane), "+r"(lane3));
-        const V b0 = FN(load)((const T *)b), b1 = vectors > 1 ? FN(load)((const T *)b + VL) : b0;
-        __builtin_prefetch(b + AHEAD * (panels ? NR * size : b_step));
-        if (vectors > 1)
-            __builtin_prefetch(b + AHEAD * (panels ? NR * size : b_step) + sizeof(V));
-        PLEAT_UNROLL(16)
-        for (int i = 0; i < rows; i++) {
-            const char *five = i < 5 ? a0 : i < 10 ? a5 : a10;
-            const T a = *(const T *)(panels ? a0 + i * size : five + (i % 5 == 3 ? lane3 : i % 5 * lane));
-            sum[i][0] += a * b0;
-            if (vectors > 1)
-                sum[i][1] += a * b1;
+    for (; k + 2 <= t->depth; k += 2) {
+        if (!panel) {
+            __asm__("" : "+r"(a[0]), "+r"(a[1]), "+r"(a[2]), "+r"(lane), "+r"(lane3));
         }
-        a0 += panels ? MR * size : a_step;
-        a5 += a_step;
-        a10 += a_step;
-        b += panels ? NR * size : b_step;
+        FN(ask)(b + AHEAD * b_step, vectors);
+        FN(step)(sum, a, lane, lane3, 0, b, rows, vectors, panel);
+        b += b_step;
+        FN(ask)(b + AHEAD * b_step, vectors);
+        FN(step)(sum, a, lane, lane3, a_step, b, rows, vectors, panel);
+        b += b_step;
+        a[0] += 2 * a_step, a[1] += 2 * a_step, a[2] += 2 * a_step;
     }
+    if (k < t->depth)
+        FN(step)(sum, a, lane, lane3, 0, b, rows, vectors, panel);
     if (t->row_bias) {
         PLEAT_UNROLL(16)
         for (int i = 0; i < rows; i++) {
@@ -94,23 +120,15 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
     static void FN(tile_##rows)(const FN(tile) * t, int vectors)                                                       \
     {                                                                                                                  \
         if (vectors > 1)                                                                                               \
-            FN(tile_of)(t, rows, 2, false);                                                                            \
+            t->panel ? FN(tile_of)(t, rows, 2, true) : FN(tile_of)(t, rows, 2, false);                                 \
         else                                                                                                           \
-            FN(tile_of)(t, rows, 1, false);                                                                            \
+            t->panel ? FN(tile_of)(t, rows, 1, true) : FN(tile_of)(t, rows, 1, false);                                 \
     }
 ROWS(TILE)
 #undef TILE
 #define TILE(rows) FN(tile_##rows),
 static void (*const FN(tiles)[])(const FN(tile) * t, int vectors) = { ROWS(TILE) };
 #undef TILE
-
-static void FN(run)(const FN(tile) * t, int64_t rows, int64_t vectors)
-{
-    if (rows == MR && vectors == 2 && t->a_lane == 1 && t->a_step == MR && t->b_step == NR)
-        FN(tile_of)(t, MR, 2, true);
-    else
-        FN(tiles)[rows - 1](t, (int)vectors);
-}
 
 /* From a column at (x, y) and this offset on to the next. An offset and no pointer: behind the last column it may be
  * anywhere. */
@@ -137,7 +155,7 @@ static void FN(tile_edge)(const FN(tile) * t, const pleat_target *c, int64_t x, 
     inner.c = whole, inner.c_row = NR, inner.add = false;
     inner.row_bias = inner.col_bias = NULL;
     inner.relu = false;
-    FN(run)(&inner, rows, columns > VL ? 2 : 1);
+    FN(tiles)[rows - 1](&inner, columns > VL ? 2 : 1);
     int64_t at = 0;
     for (int64_t j = 0; j < columns; j++) {
         for (int64_t i = 0; i < rows; i++) {
@@ -184,8 +202,8 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
             FN(tile)
             t = { .depth = depth,
                   .a = a_panel,
-                  .a_lane = a_lies ? p->a.lane : 1,
-                  .a_step = a_lies ? p->a.step[2] : MR,
+                  .a_lane = p->a.lane,
+                  .panel = !a_lies,
                   .c_row = c->row,
                   .add = !first || p->accumulate,
                   .row_bias = first && p->row_bias ? (const T *)p->row_bias + i : NULL,
@@ -204,7 +222,7 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
                 t.col_bias = first && p->col_bias ? (const T *)p->col_bias + j : NULL;
                 t.c = (T *)c->base + i * c->row + image * c->image + y * c->line + x * c->column;
                 if ((columns == NR || columns == VL) && c->column == 1 && x + columns <= c->width)
-                    FN(run)(&t, rows, columns / VL);
+                    FN(tiles)[rows - 1](&t, (int)(columns / VL));
                 else
                     FN(tile_edge)(&t, c, x, y, rows, columns);
                 for (x += NR; x >= c->width; x -= c->width)
@@ -436,4 +454,5 @@ static void FN(direct)(const pleat_gemm_work *w)
         }
 }
 
+#undef FORGET
 #undef NR
