@@ -40,11 +40,10 @@ static void multiply(const pleat_fft_work *w, const void *x, int64_t x_step, con
     CALL(multiply, w, x, x_step, kernels_of, count, channels, outputs, bias, relu, places, plane, scratch_memory, base);
 }
 
-static void accumulate(const pleat_fft_work *w, const void *x, int64_t x_channels, int64_t channels, const void *dy,
-                       int64_t dy_channels, int64_t outputs, int64_t count, int64_t f, int64_t f_end, void *sums,
-                       int64_t pairs)
+static void accumulate(const pleat_fft_work *w, const void *x, int64_t channels, const void *dy, int64_t outputs,
+                       int64_t groups, int64_t count, int64_t f, int64_t f_end, void *sums, int64_t pairs)
 {
-    CALL(accumulate, w, x, x_channels, channels, dy, dy_channels, outputs, count, f, f_end, sums, pairs);
+    CALL(accumulate, w, x, channels, dy, outputs, groups, count, f, f_end, sums, pairs);
 }
 
 static void kernels(const pleat_fft_work *w, const void *sums, int64_t pairs, const pleat_fft_places *places,

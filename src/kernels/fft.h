@@ -50,10 +50,9 @@ struct pleat_fft_kernels {
                      int64_t channels, int64_t outputs, const void *bias, bool relu, const pleat_fft_places *places,
                      int64_t plane, void *scratch, void *base);
     /* Adds to sums[f][2][pairs] of the frequencies from f to f_end - 1, pair o channels + c, what conj(dy) x is in all
-     * lanes and `count` vectors of tiles: x[vector][f][x_channels][2][VL] from channel x_first on, dy likewise. */
-    void (*accumulate)(const pleat_fft_work *work, const void *x, int64_t x_channels, int64_t channels, const void *dy,
-                       int64_t dy_channels, int64_t outputs, int64_t count, int64_t f, int64_t f_end, void *sums,
-                       int64_t pairs);
+     * lanes and `count` vectors of tiles: of every groups-th x[][f][channels][2][VL] and dy[][f][outputs][2][VL]. */
+    void (*accumulate)(const pleat_fft_work *work, const void *x, int64_t channels, const void *dy, int64_t outputs,
+                       int64_t groups, int64_t count, int64_t f, int64_t f_end, void *sums, int64_t pairs);
     /* VL kernels from frequencies sums[f][2][pairs]. */
     void (*kernels)(const pleat_fft_work *work, const void *sums, int64_t pairs, const pleat_fft_places *places,
                     void *scratch, void *base);

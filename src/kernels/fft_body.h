@@ -81,13 +81,21 @@ static void FN(read_row)(const pleat_fft_work *w, const T *base, const pleat_fft
                          V *to)
 {
     const int64_t n = w->side;
-    memset(pixels, 0, (size_t)(n * VL) * sizeof *pixels);
-    for (int64_t l = 0; l < at->lanes; l++) {
-        if (r < at->first[l].h || r >= at->last[l].h)
-            continue;
-        const T *from = base + at->offset[l] + r * at->row;
-        for (int64_t j = at->first[l].w; j < at->last[l].w; j++)
-            pixels[l * n + j] = from[j * at->column] * (T)at->scale;
+    for (int64_t l = 0; l < VL; l++) {
+        T *line = pixels + l * n;
+        const bool any = l < at->lanes && r >= at->first[l].h && r < at->last[l].h;
+        const int64_t first = any ? at->first[l].w : 0, last = any ? at->last[l].w : 0;
+        const T *from = any ? base + at->offset[l] + r * at->row : base;
+        for (int64_t j = 0; j < first; j++)
+            line[j] = 0;
+        if (at->column == 1)
+            for (int64_t j = first; j < last; j++)
+                line[j] = from[j] * (T)at->scale;
+        else
+            for (int64_t j = first; j < last; j++)
+                line[j] = from[j * at->column] * (T)at->scale;
+        for (int64_t j = last; j < n; j++)
+            line[j] = 0;
     }
     for (int64_t j = 0; j < n; j += VL) {
         V block[VL];
@@ -152,7 +160,7 @@ static void FN(transform)(const pleat_fft_work *w, const T *base, const pleat_ff
         FN(read_row)(w, base, at, r + 1, room.pixels, room.a.im);
         const FN(line) z = FN(fft)(n, w->twiddle, room.a, room.b);
         for (int64_t k = 0; k < columns; k++) {
-            const int64_t m = (n - k) % n;
+            const int64_t m = (n - k) & (n - 1);
             re[k * n + r] = half * (z.re[k] + z.re[m]);
             im[k * n + r] = half * (z.im[k] - z.im[m]);
             re[k * n + r + 1] = half * (z.im[k] + z.im[m]);
@@ -160,9 +168,7 @@ static void FN(transform)(const pleat_fft_work *w, const T *base, const pleat_ff
         }
     }
     for (int64_t k = 0; k < columns; k++) {
-        memcpy(room.a.re, re + k * n, (size_t)n * sizeof(V));
-        memcpy(room.a.im, im + k * n, (size_t)n * sizeof(V));
-        const FN(line) z = FN(fft)(n, w->twiddle, room.a, room.b);
+        const FN(line) z = FN(fft)(n, w->twiddle, (FN(line)){ re + k * n, im + k * n }, room.a);
         for (int64_t r = 0; r < n; r++) {
             FN(store)(spectrum + (k * n + r) * step, z.re[r]);
             FN(store)(spectrum + (k * n + r) * step + imaginary, z.im[r]);
@@ -177,7 +183,7 @@ static void FN(rows_back)(const pleat_fft_work *w, const FN(room) * room, const 
     const int64_t n = w->side, rows = FN(rows_of)(at);
     for (int64_t r = 0; r < rows; r += 2) {
         for (int64_t k = 0; k <= n / 2; k++) {
-            const int64_t m = (n - k) % n;
+            const int64_t m = (n - k) & (n - 1);
             const V ar = re[k * n + r], ai = im[k * n + r], br = re[k * n + r + 1], bi = im[k * n + r + 1];
             room->a.re[m] = ar + bi;
             room->a.im[m] = br - ai;
@@ -232,11 +238,11 @@ static void FN(multiply)(const pleat_fft_work *work, const T *x, int64_t x_step,
         }
         for (int64_t o = 0; o < outputs; o++) {
             V *re = room.spectrum + 2 * o * all + k * n, *im = re + all;
-            memcpy(room.a.re, re, (size_t)n * sizeof(V));
-            memcpy(room.a.im, im, (size_t)n * sizeof(V));
-            const FN(line) z = FN(fft_back)(n, work->twiddle, room.a, room.b);
-            memcpy(re, z.re, (size_t)n * sizeof(V));
-            memcpy(im, z.im, (size_t)n * sizeof(V));
+            const FN(line) z = FN(fft_back)(n, work->twiddle, (FN(line)){ re, im }, room.a);
+            if (z.re != re) {
+                memcpy(re, z.re, (size_t)n * sizeof(V));
+                memcpy(im, z.im, (size_t)n * sizeof(V));
+            }
         }
     }
     for (int64_t o = 0; o < outputs; o++)
@@ -279,16 +285,45 @@ PLEAT_INLINE void FN(pairs_of)(int outputs, int channels, const T *x, int64_t x_
         }
 }
 
-static void FN(accumulate)(const pleat_fft_work *work, const T *x, int64_t x_channels, int64_t channels, const T *dy,
-                           int64_t dy_channels, int64_t outputs, int64_t count, int64_t f, int64_t f_end, T *sums,
-                           int64_t pairs)
+/* Eight frequencies of one pair: as many sums are added up at a time. */
+PLEAT_INLINE void FN(pair_of)(const T *x, int64_t x_next, const T *dy, int64_t dy_next, int64_t count, T *re,
+                              int64_t pairs)
 {
-    const int64_t all = pleat_fft_frequencies(work->side);
-    const int64_t x_next = all * x_channels * 2 * VL, dy_next = all * dy_channels * 2 * VL;
+    V sum[16];
+    PLEAT_UNROLL(16)
+    for (int i = 0; i < 16; i++)
+        sum[i] = (V){ 0 };
+    for (int64_t g = 0; g < count; g++, x += x_next, dy += dy_next) {
+        PLEAT_UNROLL(8)
+        for (int i = 0; i < 16; i += 2) {
+            const V xr = FN(load)(x + i * VL), xi = FN(load)(x + (i + 1) * VL);
+            const V yr = FN(load)(dy + i * VL), yi = FN(load)(dy + (i + 1) * VL);
+            sum[i] += xr * yr;
+            sum[i + 1] += xi * yr;
+            sum[i] += xi * yi;
+            sum[i + 1] -= xr * yi;
+        }
+    }
+    T totals[16];
+    PLEAT_UNROLL(8)
+    for (int i = 0; i < 16; i += VL)
+        FN(store)(totals + i, FN(totals)(sum + i));
+    for (int i = 0; i < 16; i++)
+        re[i * pairs] += totals[i];
+}
+
+static void FN(accumulate)(const pleat_fft_work *work, const T *x, int64_t channels, const T *dy, int64_t outputs,
+                           int64_t groups, int64_t count, int64_t f, int64_t f_end, T *sums, int64_t pairs)
+{
+    const int64_t all = groups * pleat_fft_frequencies(work->side);
+    const int64_t x_next = all * channels * 2 * VL, dy_next = all * outputs * 2 * VL;
+    if (channels == 1 && outputs == 1)
+        for (; f + 8 <= f_end; f += 8)
+            FN(pair_of)(x + f * 2 * VL, x_next, dy + f * 2 * VL, dy_next, count, sums + f * 2 * pairs, pairs);
     for (; f < f_end; f++)
         for (int64_t o = 0; o < outputs; o += 4)
             for (int64_t c = 0; c < channels; c += 2) {
-                const T *xs = x + (f * x_channels + c) * 2 * VL, *ys = dy + (f * dy_channels + o) * 2 * VL;
+                const T *xs = x + (f * channels + c) * 2 * VL, *ys = dy + (f * outputs + o) * 2 * VL;
                 T *re = sums + f * 2 * pairs + o * channels + c, *im = re + pairs;
                 if (outputs - o >= 4 && channels - c >= 2)
                     FN(pairs_of)(4, 2, xs, x_next, ys, dy_next, count, re, im, channels);
