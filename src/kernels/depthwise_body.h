@@ -6,12 +6,12 @@
 enum { FN(THREE_LINES) = 4 };
 typedef __typeof__((V){ 0 } > (V){ 0 }) FN(bits);
 
-/* Is this such a convolution? */
+/* Is this such a convolution, to one channel of the result, from one or from several? */
 static bool FN(is_three)(const pleat_direct_work *w)
 {
     const pleat_patches *p = w->patches;
-    return w->channels == 1 && w->width == 1 && w->phases.h * w->phases.w == 1 && p->step.h == 1 && p->step.w == 1 &&
-           p->taps.h == 3 && p->taps.w == 3 && p->tap_step.h * p->tap_step.h == 1 && p->tap_step.w * p->tap_step.w == 1;
+    return w->width == 1 && w->phases.h * w->phases.w == 1 && p->step.h == 1 && p->step.w == 1 && p->taps.h == 3 &&
+           p->taps.w == 3 && p->tap_step.h * p->tap_step.h == 1 && p->tap_step.w * p->tap_step.w == 1;
 }
 
 /* The k-th tap, counted as they lie in the copy, among the taps as they are counted. */
@@ -30,12 +30,21 @@ typedef struct {
     bool edges;
 } FN(three_rows);
 
-/* Pixels and their neighbours: at the edges of a row only what is inside is read. */
+/* Pixels, or their neighbours, for column j of taps: at the edges of a row only what is inside is read. */
+PLEAT_INLINE V FN(three_pixel)(const T *x, int j, bool first, bool final)
+{
+    if (j == 0)
+        return first ? PLEAT_SHIFT_IN((V){ 0 }, FN(load)(x)) : FN(load)(x - 1);
+    if (j == 2)
+        return final ? PLEAT_SHIFT_OUT(FN(load)(x), (V){ 0 }) : FN(load)(x + 1);
+    return FN(load)(x);
+}
+
 PLEAT_INLINE void FN(three_pixels)(const T *x, bool first, bool final, V at[3])
 {
-    at[1] = FN(load)(x);
-    at[0] = first ? PLEAT_SHIFT_IN((V){ 0 }, at[1]) : FN(load)(x - 1);
-    at[2] = final ? PLEAT_SHIFT_OUT(at[1], (V){ 0 }) : FN(load)(x + 1);
+    PLEAT_UNROLL(3)
+    for (int j = 0; j < 3; j++)
+        at[j] = FN(three_pixel)(x, j, first, final);
 }
 
 /* One vector in each of `lines` lines from line v on. first, final: is it at the edge? */

@@ -47,12 +47,12 @@ PLEAT_INLINE V FN(pick)(int step, const T *from)
 PLEAT_INLINE void FN(copy_rows)(int64_t vectors, int step, int64_t rows, const T *image, const int64_t *first,
                                 int64_t apart, T *to, int64_t part, const pleat_span *in)
 {
-    /* are the zeros behind a row those in front of the next, too? */
-    const bool reaches = step == 1 && in[0].end + VL >= part + in[0].begin;
+    bool reaches = true; /* are the zeros behind each part those in front of the next, too? */
     const T *from[4];
     int64_t begin[4], end[4]; /* or they were read again after every store */
     PLEAT_UNROLL(4)
     for (int i = 0; i < step; i++) {
+        reaches &= in[(i + step - 1) % step].end + VL >= part + in[i].begin;
         from[i] = image + first[i];
         begin[i] = in[i].begin;
         end[i] = in[i].end;

@@ -132,6 +132,62 @@ PLEAT_INLINE void FN(column_of)(int taps, int64_t channels, int64_t wide, int64_
         FN(store)(to + v * line, relu ? FN(relu)(sum[v]) : sum[v]);
 }
 
+/* The same of 3 x 3 taps that keep the image's size, which is read where it is (depthwise_body.h). x is where the
+ * middle column of taps reads channel 0 for the line above the first. */
+PLEAT_INLINE void FN(same_column)(bool first, bool final, const pleat_direct_work *w, const FN(three_rows) * rows,
+                                  int64_t v, int64_t from, const T *weights, T start, T *to)
+{
+    static const T nothing[VL + 2];
+    const int64_t pitch = rows->pitch, plane = w->patches->channel;
+    const bool above = v == rows->above, below = v + COLUMN == rows->below;
+    const T *x = rows->x + v * pitch + from;
+    V sum[COLUMN];
+    PLEAT_UNROLL(16)
+    for (int i = 0; i < COLUMN; i++)
+        sum[i] = (V){ 0 } + start;
+    for (int64_t c = 0; c < w->channels; c++, x += plane, weights += 9) {
+        PLEAT_UNROLL(3)
+        for (int j = 0; j < 3; j++) {
+            V tap[3];
+            PLEAT_UNROLL(3)
+            for (int i = 0; i < 3; i++)
+                tap[i] = (V){ 0 } + weights[FN(three_tap)(w->patches, i * 3 + j)];
+            PLEAT_UNROLL(18)
+            for (int r = 0; r < COLUMN + 2; r++) {
+                const bool outside = (r == 0 && above) || (r == COLUMN + 1 && below);
+                V at = FN(three_pixel)(outside ? nothing + 1 : x + r * pitch, j, first, final);
+                PLEAT_HOLD(at);
+                PLEAT_UNROLL(3)
+                for (int i = 0; i < 3; i++)
+                    if (r - i >= 0 && r - i < COLUMN)
+                        sum[r - i] += tap[i] * at;
+            }
+        }
+    }
+    PLEAT_UNROLL(16)
+    for (int i = 0; i < COLUMN; i++)
+        FN(store)(to + (v + i) * pitch + from, w->relu ? FN(relu)(sum[i]) : sum[i]);
+}
+
+static void FN(same_columns)(const pleat_direct_work *w, const FN(three_rows) * rows, int64_t lines, int64_t vectors,
+                             int64_t last, const T *weights, T start, T *to)
+{
+    for (int64_t v = 0; v < lines; v += COLUMN) {
+        v = v + COLUMN <= lines ? v : lines - COLUMN;
+        for (int64_t u = 0; u < vectors; u++) {
+            const int64_t from = u + 1 < vectors ? u * VL : last;
+            if (vectors == 1)
+                FN(same_column)(true, true, w, rows, v, from, weights, start, to);
+            else if (u == 0)
+                FN(same_column)(true, false, w, rows, v, from, weights, start, to);
+            else if (u + 1 == vectors)
+                FN(same_column)(false, true, w, rows, v, from, weights, start, to);
+            else
+                FN(same_column)(false, false, w, rows, v, from, weights, start, to);
+        }
+    }
+}
+
 /* Lines of a band, at least COLUMN: the last ones overlap those before, as vectors in a line do. */
 static void FN(columns)(const pleat_direct_work *w, int64_t taps, const T *weights, T start, const T *copy,
                         int64_t lines, const FN(places) * at, T *to)
@@ -194,7 +250,7 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
     const int64_t widest = w->phase->windows.w, most = y_end - y, vectors = (widest + VL - 1) / VL;
     FN(places) at = { vectors, vectors * most, (vectors - 1) * VL, pitch, vectors * VL };
     const int64_t flat = ((most - 1) * pitch + widest + VL - 1) / VL;
-    const bool three = FN(is_three)(w);
+    const bool three = w->channels == 1 && FN(is_three)(w);
     const int64_t column = most >= COLUMN && !three ? FN(column_taps)(w) : 0;
     const bool straight = phases == 1 && widest >= VL && (three || column || w->step.h > 1 || 8 * at.slots <= 9 * flat);
     if (straight) {
@@ -207,7 +263,8 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
     for (int64_t h = 0; h < w->phases.h; h++)
         whole += FN(lines_of)(w->phase + h * w->phases.w, y, y_end);
     FN(three_rows) rows = { copy + 1, pitch, -1, -1, false };
-    if (FN(is_same)(w))
+    const bool same = (three || column) && FN(is_same)(w);
+    if (same)
         rows = FN(same_rows)(w, image, y, y_end);
     else
         FN(copy_band)(w, image, y, y_end, copy);
@@ -224,6 +281,7 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
             if (three)
                 FN(three)
             (w->patches, weights, start[0], w->relu, &rows, most, vectors, at.last, out, at.out_line);
+            else if (column && same) FN(same_columns)(w, &rows, most, vectors, at.last, weights, start[0], out);
             else if (column) FN(columns)(w, column, weights, start[0], copy, most, &at, out);
             else FN(pixels_phase)(w, f, &at, copy, weights, start, lanes, out, straight ? w->c.row : area);
         }

@@ -317,8 +317,8 @@ bool pleat_conv_is_square(const pleat_product *product)
 {
     const pleat_patches *p = product->b.source;
     const int64_t side = p->taps.h;
-    return (side == 3 || side == 5) && p->taps.w == side && product->n == side * side &&
-           p->step.h == 1 && p->step.w == 1 && p->tap_step.h == 1 && p->tap_step.w == 1 &&
+    return (side == 3 || side == 5) && p->taps.w == side && product->n == side * side && p->step.h == 1 &&
+           p->step.w == 1 && p->tap_step.h == 1 && p->tap_step.w == 1 &&
            p->windows.w >= pleat_kernels_get()->direct->vector[product->dtype];
 }
 

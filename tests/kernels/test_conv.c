@@ -169,14 +169,18 @@ START_TEST(depthwise)
 }
 END_TEST
 
-/* 3 x 3 windows that keep the size, which read the image where it is: every width, every remainder of lines, one above
- * and below or both missing; and a large one, in bands. */
-START_TEST(depthwise_of_the_same_size)
+/* 3 x 3 windows of a channel, or to one, that keep the size and read the image where it is: every width, every
+ * remainder of lines, one above and below or both missing; and a large one, in bands. */
+START_TEST(results_of_the_same_size)
 {
     const pleat_hw one = { 1, 1 }, three = { 3, 3 };
-    for (int64_t width = 1; width < 52; width++)
+    for (int64_t width = 1; width < 52; width++) {
         check_both(shape_of(2, 3, 3, 3, (pleat_hw){ 1 + width % 11, width }, three, one, one, one));
+        check_both(shape_of(2, 3, 1, 1, (pleat_hw){ 7 + width % 13, width }, three, one, one, one));
+        check_both(shape_of(1, 1, 5, 1, (pleat_hw){ 15 + width % 19, width }, three, one, one, one));
+    }
     check_both(shape_of(1, 1, 1, 1, (pleat_hw){ 601, 403 }, three, one, one, one));
+    check_both(shape_of(1, 4, 1, 1, (pleat_hw){ 301, 203 }, three, one, one, one));
 }
 END_TEST
 
@@ -347,7 +351,7 @@ int main(void)
     tcase_add_test(tests, nothing_to_sum);
     tcase_add_test(tests, far_padding);
     tcase_add_test(tests, depthwise);
-    tcase_add_test(tests, depthwise_of_the_same_size);
+    tcase_add_test(tests, results_of_the_same_size);
     tcase_add_test(tests, pointwise);
     tcase_add_test(tests, strides);
     tcase_add_test(tests, few_channels);
