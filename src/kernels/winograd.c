@@ -24,8 +24,9 @@
 #define EACH(X) X(1) X(2) X(3) X(4)
 #endif
 
-/* Tiles that are added up before their sum joins the others': rounding grows with the length of a sum. */
-enum { SUM = 64 };
+/* Tiles that are added up before their sum joins the others': rounding grows with the length of a sum. And the
+ * elements of a cache line. */
+enum { SUM = 64, LINE = 16 };
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -192,10 +193,10 @@ PLEAT_INLINE void step(walk *s, int64_t pixels)
     }
 }
 
-/* Whole rows of planes, into a strip. What will be read next lies `next` elements on, and is sent for: the rows of so
- * many planes are too short for the processor to see what follows. */
-static void gather(const float *from, int64_t plane, int64_t planes, int64_t rows, int64_t width, int64_t next,
-                   int64_t pitch, float *strip)
+/* Whole rows of planes, into a strip. What will be read next lies `next` elements on, and may be sent for: the rows
+ * of so many planes are too short for the processor to see what follows. */
+PLEAT_INLINE void gather(bool send, const float *from, int64_t plane, int64_t planes, int64_t rows, int64_t width,
+                         int64_t next, int64_t pitch, float *strip)
 {
     const int64_t run = rows * width;
     for (walk s = { run, width, pitch, .n = least(run, VL) }; more(&s); s.p += VL) {
@@ -204,7 +205,8 @@ static void gather(const float *from, int64_t plane, int64_t planes, int64_t row
             PLEAT_UNROLL(16)
             for (int k = 0; k < VL; k++) {
                 r[k] = FN(load)(from + k * plane + s.p);
-                __builtin_prefetch(from + k * plane + s.p + next, 0, 2);
+                if (send)
+                    __builtin_prefetch(from + k * plane + s.p + next, 0, 2);
             }
         } else
             for (int64_t k = 0; k < VL; k++) {
@@ -229,7 +231,8 @@ static void gather(const float *from, int64_t plane, int64_t planes, int64_t row
 }
 
 /* The other way: pixels that follow one another in the strip as in the planes. */
-static void scatter(const float *strip, int64_t pixels, int64_t planes, int64_t plane, int64_t next, float *to)
+PLEAT_INLINE void scatter(bool send, const float *strip, int64_t pixels, int64_t planes, int64_t plane, int64_t next,
+                          float *to)
 {
     const int64_t n = least(pixels, VL);
     for (int64_t p = 0; p < pixels; p += n) {
@@ -247,7 +250,8 @@ static void scatter(const float *strip, int64_t pixels, int64_t planes, int64_t 
             PLEAT_UNROLL(16)
             for (int k = 0; k < VL; k++) {
                 FN(store)(to + k * plane + p, r[k]);
-                __builtin_prefetch(to + k * plane + p + next, 1, 2);
+                if (send)
+                    __builtin_prefetch(to + k * plane + p + next, 1, 2);
             }
         } else
             for (int64_t k = 0; k < least(planes, VL); k++)
@@ -312,8 +316,12 @@ PLEAT_INLINE void spread(const pleat_winograd_work *w, turn fn, int n, int rows,
             const float *from = x->x + c * x->plane + first * x->size.w;
             const int64_t next =
                 following(i + 1 < lines, last - first, first - begin, x->size.w, c, x->channels, x->plane);
-            gather(from, x->plane, x->channels - c, last - first, x->size.w, next, pitch,
-                   strip + (first - top) * row + left * VL);
+            if (w->ahead)
+                gather(false, from, x->plane, x->channels - c, last - first, x->size.w, next, pitch,
+                       strip + (first - top) * row + left * VL);
+            else
+                gather(true, from, x->plane, x->channels - c, last - first, x->size.w, next, pitch,
+                       strip + (first - top) * row + left * VL);
             turn_columns(fn, n, rows, n + 2, strip, row, to + (c * w->lines + i * VL) * columns, w->stride, columns,
                          NULL, false);
         }
@@ -352,7 +360,10 @@ PLEAT_INLINE void result_of(const pleat_winograd_work *w, int n, const float *fr
             const int64_t top = (line + i) * n;
             const int64_t rows = least(n, w->windows.h - top);
             const int64_t next = following(i + 1 < lines, rows, i * n, width, o, w->o, w->y_plane);
-            scatter(strip, rows * width, w->o - o, w->y_plane, next, y + o * w->y_plane + top * width);
+            if (w->ahead)
+                scatter(false, strip, rows * width, w->o - o, w->y_plane, next, y + o * w->y_plane + top * width);
+            else
+                scatter(true, strip, rows * width, w->o - o, w->y_plane, next, y + o * w->y_plane + top * width);
         }
     }
 }
@@ -423,14 +434,33 @@ static void kernels_gradient(const pleat_winograd_work *w, const float *u, int64
                 else
                     turn_both(turn_kernel_back, 2, 4, 3, from, 4 * matrix, matrix, g + 9 * k * VL, 3 * VL, VL);
             }
-            scatter(g, 9 * least(VL, w->c - c), w->o - o, row, 0, dw + o * row + 9 * c);
+            scatter(false, g, 9 * least(VL, w->c - c), w->o - o, row, 0, dw + o * row + 9 * c);
         }
 }
 
 /* ---- Products: of one of the matrices, v[c / VL][tile][VL] and m[o / VL][tile][VL], with a panel of u ---- */
 
-/* m of n tiles, one or two vectors of channels. */
-PLEAT_INLINE void product_of(int n, int vectors, const float *v, int64_t plane, const float *u, int64_t depth, float *m)
+/* The first of so many cache lines that a product is to send for, or NULL. */
+static const float *next_of(pleat_winograd_ahead *a, int64_t lines)
+{
+    if (a->images <= 0)
+        return NULL;
+    const float *at = a->at + a->c * a->plane + a->done;
+    a->done += lines * LINE;
+    if (a->done >= a->run) {
+        a->done = 0;
+        if (++a->c == a->planes) {
+            a->c = 0;
+            a->at += a->image;
+            a->images--;
+        }
+    }
+    return at;
+}
+
+/* m of n tiles, one or two vectors of channels. It may send for as many cache lines as there are channels. */
+PLEAT_INLINE void product_of(int n, int vectors, bool send, const float *v, int64_t plane, const float *u,
+                             int64_t depth, const float *ahead, float *m)
 {
     V sum[NARROW][2];
     PLEAT_UNROLL(28)
@@ -439,18 +469,22 @@ PLEAT_INLINE void product_of(int n, int vectors, const float *v, int64_t plane, 
         for (int j = 0; j < vectors; j++)
             sum[i][j] = (V){ 0 };
     }
-    for (int64_t c = 0; c < depth; c += VL, v += plane)
+    for (int64_t c = 0; c < depth; c += VL, v += plane) {
+        const int64_t channels = least(VL, depth - c);
         PLEAT_UNROLL(1)
-    for (int64_t k = 0; k < least(VL, depth - c); k++, u += vectors * VL) {
-        V lanes[2];
-        PLEAT_UNROLL(2)
-        for (int j = 0; j < vectors; j++)
-            lanes[j] = FN(load)(u + j * VL);
-        PLEAT_UNROLL(28)
-        for (int i = 0; i < n; i++) {
+        for (int64_t k = 0; k < channels; k++, u += vectors * VL) {
+            V lanes[2];
+            if (send)
+                __builtin_prefetch(ahead + (c + k) * LINE, 0, 2);
             PLEAT_UNROLL(2)
             for (int j = 0; j < vectors; j++)
-                sum[i][j] += v[i * VL + k] * lanes[j];
+                lanes[j] = FN(load)(u + j * VL);
+            PLEAT_UNROLL(28)
+            for (int i = 0; i < n; i++) {
+                PLEAT_UNROLL(2)
+                for (int j = 0; j < vectors; j++)
+                    sum[i][j] += v[i * VL + k] * lanes[j];
+            }
         }
     }
     PLEAT_UNROLL(28)
@@ -461,25 +495,22 @@ PLEAT_INLINE void product_of(int n, int vectors, const float *v, int64_t plane, 
     }
 }
 
-typedef void (*product_fn)(const float *v, int64_t plane, const float *u, int64_t depth, float *m);
+typedef void (*product_fn)(const float *v, int64_t plane, const float *u, int64_t depth, const float *ahead, float *m);
 
-#define PRODUCT(n)                                                                                                     \
-    static void product_##n##_1(const float *v, int64_t plane, const float *u, int64_t depth, float *m)                \
+#define PRODUCT(n, vectors, send)                                                                                      \
+    static void product_##n##_##vectors##_##send(const float *v, int64_t plane, const float *u, int64_t depth,         \
+                                                 const float *ahead, float *m)                                         \
     {                                                                                                                  \
-        product_of(n, 1, v, plane, u, depth, m);                                                                       \
-    }                                                                                                                  \
-    static void product_##n##_2(const float *v, int64_t plane, const float *u, int64_t depth, float *m)                \
-    {                                                                                                                  \
-        product_of(n, 2, v, plane, u, depth, m);                                                                       \
+        product_of(n, vectors, send, v, plane, u, depth, ahead, m);                                                    \
     }
-EACH(PRODUCT)
-static void narrow(const float *v, int64_t plane, const float *u, int64_t depth, float *m)
-{
-    product_of(NARROW, 1, v, plane, u, depth, m);
-}
+#define PRODUCTS(n) PRODUCT(n, 1, 0) PRODUCT(n, 1, 1) PRODUCT(n, 2, 0) PRODUCT(n, 2, 1)
+EACH(PRODUCTS)
+PRODUCT(NARROW, 1, 0)
+PRODUCT(NARROW, 1, 1)
 
-#define PRODUCTS(n) { product_##n##_1, product_##n##_2 },
-static const product_fn product[][2] = { EACH(PRODUCTS) };
+#define PRODUCT_ROW(n) { { product_##n##_1_0, product_##n##_1_1 }, { product_##n##_2_0, product_##n##_2_1 } },
+static const product_fn product[][2][2] = { EACH(PRODUCT_ROW) };
+static const product_fn narrow[2] = { product_NARROW_1_0, product_NARROW_1_1 };
 
 /* u of n channels, one or two vectors: = or += v^T m. */
 PLEAT_INLINE void adjoint_of(int n, int vectors, const float *v, const float *m, int64_t plane, int64_t depth, bool add,
@@ -530,7 +561,8 @@ static int64_t even(int64_t n)
     return (n + strips - 1) / strips;
 }
 
-static void multiply(const pleat_winograd_work *w, int64_t i, const float *u, int64_t lines, float *v, float *rows)
+static void multiply(const pleat_winograd_work *w, int64_t i, const float *u, int64_t lines, float *v,
+                     pleat_winograd_ahead *ahead, float *rows)
 {
     const int n = w->tile;
     const int64_t width = w->width, plane = lines * w->tiles_w * VL;
@@ -548,11 +580,16 @@ static void multiply(const pleat_winograd_work *w, int64_t i, const float *u, in
             const float *panel = u + ((i * (n + 2) + k) * w->o_pad + o) * w->c, *from = v + k * v_size;
             float *to = m + k * m_size + o / VL * plane;
             int64_t tiles = plane / VL;
-            for (; width == VL && tiles >= NARROW; tiles -= NARROW, from += NARROW * VL, to += NARROW * VL)
-                narrow(from, plane, panel, w->c, to);
+            for (; width == VL && tiles >= NARROW; tiles -= NARROW, from += NARROW * VL, to += NARROW * VL) {
+                const float *next = next_of(ahead, w->c);
+                narrow[next != NULL](from, plane, panel, w->c, next, to);
+            }
             const int64_t most = tiles ? even(tiles) : 1;
-            for (int64_t t = 0; t < tiles; t += most)
-                product[least(most, tiles - t) - 1][width > VL](from + t * VL, plane, panel, w->c, to + t * VL);
+            for (int64_t t = 0; t < tiles; t += most) {
+                const float *next = next_of(ahead, w->c);
+                product[least(most, tiles - t) - 1][width > VL][next != NULL](from + t * VL, plane, panel, w->c, next,
+                                                                              to + t * VL);
+            }
         }
     if (n == 4)
         turn_rows_back(w, 4, m, m_size, lines, rows);
@@ -577,11 +614,13 @@ static void accumulate(const pleat_winograd_work *w, int64_t i, int64_t panel, i
         turn_rows(w, turn_image, 2, 4, rows, w->c_pad, lines, v, v_size);
         turn_rows(w, turn_gradient, 2, 2, gradient_rows, panels * width, lines, m, m_size);
     }
+    const bool is_wide = width > VL;
+    const int64_t strip = is_wide ? CHANNELS : VL;
     for (int64_t k = 0; k < n + 2; k++)
         for (int64_t o = 0; o < panels * width; o += width)
             for (int64_t t = 0; t < tiles; t += SUM)
-                for (int64_t c = 0; c<w->c_pad; c += width> VL ? CHANNELS : VL)
-                    (width > VL ? adjoint_wide : adjoint_narrow)(
+                for (int64_t c = 0; c < w->c_pad; c += strip)
+                    (is_wide ? adjoint_wide : adjoint_narrow)(
                         v + k * v_size + c / VL * plane + t * VL + c % VL, m + k * m_size + o / VL * plane + t * VL,
                         plane, least(SUM, tiles - t), add || t > 0,
                         u + ((i * (n + 2) + k) * w->o_pad + panel * width + o) * w->c_pad + c * width);

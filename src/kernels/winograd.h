@@ -35,9 +35,18 @@ typedef struct {
     int64_t tiles_w;          /* in a line of tiles */
     int64_t lines;            /* of a block, and */
     int64_t stride;           /* from one of its rows to the next */
+    bool ahead;               /* pixels are sent for while products are computed */
     bool flip_h, flip_w;      /* the kernels are turned round */
     bool relu;                /* of the result */
 } pleat_winograd_work;
+
+/* Pixels that will be read or written soon, and that products send for as they go: of so many images, `run` elements of
+ * so many planes. */
+typedef struct {
+    const float *at;
+    int64_t run, plane, planes, image, images;
+    int64_t done, c; /* elements of a run, planes of an image */
+} pleat_winograd_ahead;
 
 struct pleat_winograd_kernels {
     int64_t vector; /* elements */
@@ -49,7 +58,8 @@ struct pleat_winograd_kernels {
     void (*gradient)(const pleat_winograd_work *work, const float *dy, int64_t line, int64_t lines, float *strip,
                      float *rows);
     /* Row i of so many lines, from the image's to the result's. All matrices of the row fit into v. */
-    void (*multiply)(const pleat_winograd_work *work, int64_t i, const float *u, int64_t lines, float *v, float *row);
+    void (*multiply)(const pleat_winograd_work *work, int64_t i, const float *u, int64_t lines, float *v,
+                     pleat_winograd_ahead *ahead, float *row);
     /* The lines' pixels; bias (o elements) or NULL. */
     void (*result)(const pleat_winograd_work *work, const float *rows, int64_t line, int64_t lines, float *strip,
                    const float *bias, float *y);

@@ -14,14 +14,16 @@
 #include <pleat/parallel.h>
 
 enum {
-    BLOCK_BYTES = 48 << 10,    /* of a block's matrices, of a row: nearly within an L1 cache of 32 KiB, */
-    WEIGHT_BYTES = 72 << 10,   /* or more, where sums come and go with each block */
-    STAGE_BYTES = 4 << 20,     /* of kernels that need stages, */
-    PART_BYTES = 800 << 10,    /* of the matrices that are then multiplied at once: within an L2 cache of 1 MiB, */
-    STAGE_PARTS = 4,           /* which make a stage */
-    ROWS_BYTES = 2 << 20,      /* of a stage by weight, */
-    SUMS_BYTES = 200 << 10,    /* the matrices of which that are multiplied at once */
-    SUMS_CHANNELS = 128,       /* have so many channels of the result at most */
+    BLOCK_BYTES = 48 << 10,  /* of a block's matrices, of a row: nearly within an L1 cache of 32 KiB, */
+    WEIGHT_BYTES = 72 << 10, /* or more, where sums come and go with each block */
+    STAGE_BYTES = 4 << 20,   /* of kernels that need stages, */
+    PART_BYTES = 800 << 10,  /* of the matrices that are then multiplied at once: within an L2 cache of 1 MiB, */
+    STAGE_PARTS = 4,         /* which make a stage */
+    ROWS_BYTES = 2 << 20,    /* of a stage by weight, */
+    SUMS_BYTES = 200 << 10,  /* the matrices of which that are multiplied at once */
+    SUMS_CHANNELS = 128,     /* have so many channels of the result at most */
+    AHEAD_BYTES =
+        256 << 10, /* of kernels at most where pixels are sent for: beside larger ones they would be in the way */
     SLICE_BYTES = 320 << 10,   /* of a slice's sums, at most */
     SLICES_BYTES = 1200 << 10, /* of all slices' */
     CHUNKS = 16,               /* as many blocks at least are wanted, */
@@ -126,10 +128,14 @@ static int64_t lines_within(const plan *p, int64_t outputs, int64_t bytes)
 /* Cuts `lines` lines into blocks of at most `most`, and into enough of them. */
 static void cut(plan *p, int64_t lines, int64_t most, int64_t times)
 {
+    if (most > p->tiles_h) /* whole images, which need no lines turned twice */
+        most -= most % p->tiles_h;
     p->blocks = ceil_div(lines, most);
     if (p->blocks * times < CHUNKS)
         p->blocks = max(p->blocks, min(ceil_div(CHUNKS, times), lines * p->work.tiles_w / LEAST_TILES));
     p->lines = ceil_div(lines, p->blocks);
+    if (p->lines > p->tiles_h)
+        p->lines = ceil_div(p->lines, p->tiles_h) * p->tiles_h;
     p->blocks = ceil_div(lines, p->lines);
 }
 
@@ -148,6 +154,25 @@ static void lay_out(plan *p, int64_t lines, int64_t part, int64_t outputs)
 static int64_t rows_size(const plan *p)
 {
     return (p->work.tile + 2) * p->work.stride;
+}
+
+/* The pixels of so many lines, or of those of one image: a block has a part of an image, or has whole ones. */
+static pleat_winograd_ahead ahead_of(const plan *p, const float *x, int64_t image, int64_t plane, int64_t planes,
+                                     pleat_hw size, int64_t line, int64_t lines)
+{
+    const int64_t begin = line % p->tiles_h * p->work.tile * size.w, whole = size.h * size.w;
+    pleat_winograd_ahead a = { .at = x + line / p->tiles_h * image + begin,
+                               .run = min(whole - begin, lines * p->work.tile * size.w),
+                               .plane = plane,
+                               .planes = planes,
+                               .image = image,
+                               .images =
+                                   p->work.ahead ? min(max(1, lines / p->tiles_h), p->images - line / p->tiles_h) : 0 };
+    if (a.run == plane) {
+        a.run *= planes;
+        a.planes = 1;
+    }
+    return a;
 }
 
 typedef void (*segment_fn)(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t at,
@@ -235,11 +260,12 @@ static void multiply_parts(int64_t begin, int64_t end, void *ctx)
     const stage *s = ctx;
     const plan *p = s->plan;
     const int64_t lines = p->last - p->first, parts = ceil_div(lines, p->part_lines);
+    pleat_winograd_ahead none = { 0 };
     for (int64_t i = begin; i < end; i++) {
         const int64_t row = i / parts, line = i % parts * p->part_lines;
         pleat_kernels_get()->winograd->multiply(
             &p->work, row, p->u + s->group * p->u_group, min(p->part_lines, lines - line),
-            p->scratch + pleat_worker() * p->scratch_size, p->rows + row * p->work.stride + place(p, line));
+            p->scratch + pleat_worker() * p->scratch_size, &none, p->rows + row * p->work.stride + place(p, line));
     }
 }
 
@@ -253,9 +279,14 @@ static void run_blocks(int64_t begin, int64_t end, void *ctx)
         const int64_t group = i / p.blocks, line = i % p.blocks * p.lines;
         const int64_t last = min(line + p.lines, p.images * p.tiles_h);
         segments(&p, group, line, last, line, strip, turn_image);
+        /* Where these lines go, and then what the next ones read. */
+        pleat_winograd_ahead y = ahead_of(&p, p.y + group * p.groups->c[0], p.y_image, p.work.y_plane, p.work.o,
+                                          p.work.windows, line, p.lines);
+        pleat_winograd_ahead x =
+            ahead_of(&p, p.x + group * p.groups->b[0], p.x_image, p.work.x_plane, p.work.c, p.work.size, last, p.lines);
         for (int64_t k = 0; k < p.work.tile + 2; k++)
             pleat_kernels_get()->winograd->multiply(&p.work, k, p.u + group * p.u_group, last - line, matrices,
-                                                    p.rows + k * p.work.stride);
+                                                    y.images ? &y : &x, p.rows + k * p.work.stride);
         segments(&p, group, line, last, line, strip, turn_result);
     }
 }
@@ -272,6 +303,7 @@ pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_produ
 
     const int64_t lines = p.images * p.tiles_h, u_bytes = p.u_group * (int64_t)sizeof(float);
     const bool staged = u_bytes > STAGE_BYTES;
+    p.work.ahead = u_bytes <= AHEAD_BYTES;
     int64_t stage_lines = lines;
     if (staged) {
         p.part_lines = lines_within(&p, p.work.o_pad, PART_BYTES);
