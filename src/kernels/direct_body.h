@@ -277,6 +277,7 @@ static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T 
             for (int64_t n = 0; n < VL; n++)
                 if (l + n < lanes) {
                     const V value = bias ? block[n] + bias[l + n] : block[n];
+                    __builtin_prefetch(to + (l + n) * row + i + NR, 1); /* so many rows the machine does not foresee */
                     FN(store)(to + (l + n) * row + i, relu ? FN(relu)(value) : value);
                 }
         }
