@@ -42,7 +42,7 @@ typedef struct {
 static const function functions[] = {
     { ROW(exp), expl, -110, 90, false, 1.0, 1.0 },  { ROW(expm1), expm1l, -3, 3, false, 1.5, 2.0 },
     { ROW(log), logl, 0, 3, false, 0.9, 0.9 },      { ROW(log1p), log1pl, 0, 3, true, 1.3, 1.3 },
-    { ROW(tanh), tanhl, -12, 12, false, 1.5, 1.5 }, { ROW(sigmoid), sigmoidl, -100, 100, false, 2.2, 2.1 },
+    { ROW(tanh), tanhl, -12, 12, false, 2.5, 2.7 }, { ROW(sigmoid), sigmoidl, -100, 100, false, 2.4, 2.1 },
     { ROW(erf), erfl, -4, 4, false, 1.6, 1.3 },
 };
 
