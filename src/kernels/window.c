@@ -3,6 +3,7 @@
 
 #include "kernels/span.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define PLEAT_FLOAT 32
