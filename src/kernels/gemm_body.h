@@ -52,9 +52,6 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
     PLEAT_UNROLL(16)
     for (int i = 0; i < rows; i++) {
         sum[i][0] = sum[i][1] = (V){ 0 };
-        __builtin_prefetch(t->c + i * t->c_row, 1);
-        if (vectors > 1)
-            __builtin_prefetch(t->c + i * t->c_row + VL, 1);
     }
     const int64_t size = (int64_t)sizeof(T), a_step = panel ? MR * size : size, b_step = t->b_step * size;
     int64_t lane = t->a_lane * size, lane3 = 3 * lane;
