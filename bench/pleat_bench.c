@@ -161,20 +161,34 @@ static void unmake(void)
     made = NULL;
 }
 
+/* What a process of its own grows by, from before the case is made until it was run once: segments that other cases
+ * left resident would hide it. */
+static double peak_alone(const bench_case *c)
+{
+    char self[512], command[1024], line[64] = "";
+    const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length < 0)
+        return -1;
+    self[length] = '\0';
+    snprintf(command, sizeof command, "'%s' --threads %d --peak '%s,%s'", self, bench_most_threads, c->op, c->text);
+    FILE *alone = popen(command, "r");
+    if (!alone)
+        return -1;
+    const bool told = fgets(line, sizeof line, alone) != NULL;
+    return pclose(alone) == 0 && told ? strtod(line, NULL) : -1;
+}
+
 static bool make(const bench_case *c)
 {
     if (made == c)
         return true;
     unmake();
-    const double before = c->memory ? resident_reset() : -1;
     made_scope = pleat_scope_begin();
     made = c;
     pleat_seed(0);
     pleat_set_threads(bench_most_threads);
     if (c->make(c))
         c->run(c);
-    const double peak = before < 0 ? -1 : resident("VmHWM:");
-    made_peak = peak < 0 ? -1 : peak - before;
     if (!failed(c))
         return true;
     unmake();
@@ -217,6 +231,8 @@ static void print_row(const bench_case *c, int threads, list *times, double peak
 /* Runs so many of opt.rounds rounds. */
 static bool run(const bench_case *c, int rounds)
 {
+    if (made != c)
+        made_peak = c->memory ? peak_alone(c) : -1;
     if (!make(c))
         return false;
     list times[MOST_THREADS] = { 0 }, peaks[MOST_THREADS] = { 0 };
@@ -236,21 +252,27 @@ static bool run(const bench_case *c, int rounds)
     return fine;
 }
 
+static const bench_case *find(const char *wanted)
+{
+    char name[128];
+    for (int i = 0; i < count; i++) {
+        name_of(&cases[i], name);
+        if (strcmp(name, wanted) == 0)
+            return &cases[i];
+    }
+    return NULL;
+}
+
 /* For compare.py: a case a line, "op,case"; one round of it, its rows, an empty line. */
 static bool serve(void)
 {
-    char line[256], name[128];
+    char line[256];
     bool fine = true;
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = '\0';
-        int i = 0;
-        for (; i < count; i++) {
-            name_of(&cases[i], name);
-            if (strcmp(name, line) == 0)
-                break;
-        }
-        if (i < count)
-            fine &= run(&cases[i], 1);
+        const bench_case *c = find(line);
+        if (c)
+            fine &= run(c, 1);
         fputc('\n', opt.csv);
         fflush(opt.csv);
     }
@@ -270,17 +292,32 @@ static const char help[] =
     "  --csv FILE        the CSV goes there, and a table to the standard output\n"
     "  --list            only name the cases\n"
     "  --stdin           run the cases that are named on the standard input, one round of each\n"
+    "  --peak CASE       only print the case's peak_mib\n"
     "\n"
     "A call of .fwd is recorded nowhere; one of .fwdbwd computes the gradients of all inputs, too, and counts as "
     "three.\n"
     "gbps counts each input and output once. peak_percent: of the multiply-adds that the cores were seen to do in\n"
-    "registers between the samples. peak_mib: what the resident memory grew by at most, from before the case was "
-    "made.\n";
+    "registers between the samples. peak_mib: what the resident memory of a process of its own grows by, from before "
+    "the\ncase is made until it was run once.\n";
 
 static int usage(const char *what, const char *value)
 {
     fprintf(stderr, "pleat_bench: %s %s (--help)\n", what, value);
     return 2;
+}
+
+/* What peak_alone asks for. */
+static int print_peak(const char *name)
+{
+    const bench_case *c = find(name);
+    if (!c)
+        return usage("no case:", name);
+    const double before = resident_reset();
+    if (before < 0 || !make(c))
+        return 1;
+    printf("%.0f\n", resident("VmHWM:") - before);
+    unmake();
+    return 0;
 }
 
 static bool read_threads(const char *text)
@@ -304,7 +341,7 @@ static bool read_number(const char *text, double low, double high, double *x)
 
 int main(int argc, char **argv)
 {
-    const char *filter = "", *file = NULL;
+    const char *filter = "", *file = NULL, *peak = NULL;
     bool listing = false, serving = false;
     const int most = pleat_threads();
     opt.thread[opt.threads++] = 1;
@@ -330,6 +367,8 @@ int main(int argc, char **argv)
             filter = value;
         else if (strcmp(name, "--csv") == 0)
             file = value;
+        else if (strcmp(name, "--peak") == 0)
+            peak = value;
         else if (strcmp(name, "--threads") == 0) {
             if (!read_threads(value))
                 return usage("--threads takes numbers from 1 up, with commas, not", value);
@@ -359,6 +398,8 @@ int main(int argc, char **argv)
     bench_add_limits();
     bench_add_ops();
     bench_add_nets();
+    if (peak)
+        return print_peak(peak);
     bool fine = true;
     if (!listing)
         print_header();
