@@ -11,7 +11,7 @@
  *      '---------'       |  | a |  |                       for each panel of B: multiply, one tile of C in registers
  *                        |  | n |  |
  *
- * An operand whose rows are adjacent and spread over the cache is not packed: the micro-kernel takes any strides. What
+ * An operand whose rows are adjacent and spread over the cache is not packed: rows may be any distance apart. What
  * several chunks would pack may be packed before. The panels' missing lanes at the edges are zeros. Each element of C
  * is the sum over blocks of PLEAT_GEMM_DEPTH bytes of K (evened out), each summed front to back: an order that K alone
  * fixes.
@@ -39,7 +39,7 @@ struct pleat_operand {
     const void *source;             /* of other operands */
     enum {
         PLEAT_UNPACKED, /* panels are packed when they are needed */
-        PLEAT_IN_PLACE, /* a matrix (one digit) that is multiplied where it lies; of B: lane is 1 */
+        PLEAT_IN_PLACE, /* a matrix (one digit) that is multiplied where it lies; of A step[2] is 1, of B lane */
         PLEAT_PACKED    /* base holds the panels, of all steps; lane elements on lies the next */
     } state;
 };
