@@ -48,7 +48,7 @@ PLEAT_INLINE void FN(three_pixels)(const T *x, bool first, bool final, V at[3])
 }
 
 /* One vector in each of `lines` lines from line v on. first, final: is it at the edge? */
-PLEAT_INLINE void FN(three_block)(int lines, bool first, bool final, const FN(three_rows) * rows, int64_t v,
+PLEAT_INLINE void FN(three_block)(bool first, bool final, int lines, const FN(three_rows) * rows, int64_t v,
                                   int64_t from, const V *tap, V start, bool relu, T *to, int64_t line)
 {
     static const T nothing[VL + 2];
@@ -80,15 +80,8 @@ PLEAT_INLINE void FN(three_lines)(int lines, const FN(three_rows) * rows, int64_
 {
     for (int64_t u = 0; u < vectors; u++) {
         const int64_t from = u + 1 < vectors ? u * VL : last;
-        const bool first = rows->edges && u == 0, final = rows->edges && u + 1 == vectors;
-        if (first && final)
-            FN(three_block)(lines, true, true, rows, v, from, tap, start, relu, to, line);
-        else if (first)
-            FN(three_block)(lines, true, false, rows, v, from, tap, start, relu, to, line);
-        else if (final)
-            FN(three_block)(lines, false, true, rows, v, from, tap, start, relu, to, line);
-        else
-            FN(three_block)(lines, false, false, rows, v, from, tap, start, relu, to, line);
+        AT_EDGES(FN(three_block), rows->edges && u == 0, rows->edges && u + 1 == vectors, lines, rows, v, from, tap,
+                 start, relu, to, line);
     }
 }
 
@@ -167,14 +160,7 @@ static void FN(three_weight)(const T *gradient, int64_t ahead, int64_t line, int
             fresh[e] = from + e >= u * VL;
         const FN(bits) mask = fresh > 0;
         const T *g = gradient + from, *x = rows->x + from;
-        if (vectors == 1)
-            FN(three_column)(true, true, g, ahead, mask, line, lines, rows, x, x_ahead, sum);
-        else if (u == 0)
-            FN(three_column)(true, false, g, ahead, mask, line, lines, rows, x, x_ahead, sum);
-        else if (u + 1 == vectors)
-            FN(three_column)(false, true, g, ahead, mask, line, lines, rows, x, x_ahead, sum);
-        else
-            FN(three_column)(false, false, g, ahead, mask, line, lines, rows, x, x_ahead, sum);
+        AT_EDGES(FN(three_column), u == 0, u + 1 == vectors, g, ahead, mask, line, lines, rows, x, x_ahead, sum);
     }
     PLEAT_UNROLL(9)
     for (int k = 0; k < 9; k++)

@@ -50,6 +50,16 @@
 #define WALK_BYTES (16 << 10)
 #define DEPTH 512 /* taps at a time at most, so that a panel of weights stays in the L2 cache */
 
+/* Calls fn with constants for whether a vector is the first and the final one of a row: each case has its code. */
+#define AT_EDGES(fn, first, final, ...)                                                                                \
+    do {                                                                                                               \
+        const bool is_final = (final);                                                                                 \
+        if (first)                                                                                                     \
+            is_final ? fn(true, true, __VA_ARGS__) : fn(true, false, __VA_ARGS__);                                     \
+        else                                                                                                           \
+            is_final ? fn(false, true, __VA_ARGS__) : fn(false, false, __VA_ARGS__);                                   \
+    } while (0)
+
 #define PLEAT_FLOAT 32
 #include "kernels/simd.h"
 /* simd.h's names first */

@@ -251,6 +251,22 @@ static void FN(multiply)(const pleat_fft_work *work, const T *x, int64_t x_step,
      base + o * plane);
 }
 
+/* sum, real and imaginary, += x times y's conjugate. */
+PLEAT_INLINE void FN(add_conjugate)(V sum[2], V xr, V xi, V yr, V yi)
+{
+    sum[0] += xr * yr;
+    sum[1] += xi * yr;
+    sum[0] += xi * yi;
+    sum[1] -= xr * yi;
+}
+
+PLEAT_INLINE void FN(totals_of)(V sum[16], T totals[16])
+{
+    PLEAT_UNROLL(8)
+    for (int i = 0; i < 16; i += VL)
+        FN(store)(totals + i, FN(totals)(sum + i));
+}
+
 /* One frequency's pairs of up to four outputs and two channels, in all vectors of tiles, `x_next` and `dy_next` apart.
  */
 PLEAT_INLINE void FN(pairs_of)(int outputs, int channels, const T *x, int64_t x_next, const T *dy, int64_t dy_next,
@@ -267,17 +283,12 @@ PLEAT_INLINE void FN(pairs_of)(int outputs, int channels, const T *x, int64_t x_
             PLEAT_UNROLL(4)
             for (int o = 0; o < outputs; o++) {
                 const V yr = FN(load)(dy + 2 * o * VL), yi = FN(load)(dy + (2 * o + 1) * VL);
-                sum[4 * o + 2 * c] += xr * yr;
-                sum[4 * o + 2 * c + 1] += xi * yr;
-                sum[4 * o + 2 * c] += xi * yi;
-                sum[4 * o + 2 * c + 1] -= xr * yi;
+                FN(add_conjugate)(sum + 4 * o + 2 * c, xr, xi, yr, yi);
             }
         }
     }
     T totals[16];
-    PLEAT_UNROLL(8)
-    for (int i = 0; i < 16; i += VL)
-        FN(store)(totals + i, FN(totals)(sum + i));
+    FN(totals_of)(sum, totals);
     for (int o = 0; o < outputs; o++)
         for (int c = 0; c < channels; c++) {
             re[o * row + c] += totals[4 * o + 2 * c];
@@ -298,16 +309,11 @@ PLEAT_INLINE void FN(pair_of)(const T *x, int64_t x_next, const T *dy, int64_t d
         for (int i = 0; i < 16; i += 2) {
             const V xr = FN(load)(x + i * VL), xi = FN(load)(x + (i + 1) * VL);
             const V yr = FN(load)(dy + i * VL), yi = FN(load)(dy + (i + 1) * VL);
-            sum[i] += xr * yr;
-            sum[i + 1] += xi * yr;
-            sum[i] += xi * yi;
-            sum[i + 1] -= xr * yi;
+            FN(add_conjugate)(sum + i, xr, xi, yr, yi);
         }
     }
     T totals[16];
-    PLEAT_UNROLL(8)
-    for (int i = 0; i < 16; i += VL)
-        FN(store)(totals + i, FN(totals)(sum + i));
+    FN(totals_of)(sum, totals);
     for (int i = 0; i < 16; i++)
         re[i * pairs] += totals[i];
 }

@@ -50,9 +50,8 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
 {
     V sum[MR][2];
     PLEAT_UNROLL(16)
-    for (int i = 0; i < rows; i++) {
+    for (int i = 0; i < rows; i++)
         sum[i][0] = sum[i][1] = (V){ 0 };
-    }
     const int64_t size = (int64_t)sizeof(T), a_step = panel ? MR * size : size, b_step = t->b_step * size;
     int64_t lane = t->a_lane * size, lane3 = 3 * lane;
     const char *a[3] = { (const char *)t->a }, *b = (const char *)t->b;
@@ -62,9 +61,8 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
     int64_t k = 0;
     PLEAT_UNROLL(1)
     for (; k + 2 <= t->depth; k += 2) {
-        if (!panel) {
+        if (!panel)
             __asm__("" : "+r"(a[0]), "+r"(a[1]), "+r"(a[2]), "+r"(lane), "+r"(lane3));
-        }
         FN(ask)(b + AHEAD * b_step, vectors);
         FN(step)(sum, a, lane, lane3, 0, b, rows, vectors, panel);
         b += b_step;

@@ -176,14 +176,7 @@ static void FN(same_columns)(const pleat_direct_work *w, const FN(three_rows) * 
         v = v + COLUMN <= lines ? v : lines - COLUMN;
         for (int64_t u = 0; u < vectors; u++) {
             const int64_t from = u + 1 < vectors ? u * VL : last;
-            if (vectors == 1)
-                FN(same_column)(true, true, w, rows, v, from, weights, start, to);
-            else if (u == 0)
-                FN(same_column)(true, false, w, rows, v, from, weights, start, to);
-            else if (u + 1 == vectors)
-                FN(same_column)(false, true, w, rows, v, from, weights, start, to);
-            else
-                FN(same_column)(false, false, w, rows, v, from, weights, start, to);
+            AT_EDGES(FN(same_column), u == 0, u + 1 == vectors, w, rows, v, from, weights, start, to);
         }
     }
 }

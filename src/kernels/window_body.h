@@ -84,34 +84,40 @@ static void FN(fold_row)(const pleat_window_work *w, pleat_span inner, const T *
     }
 }
 
-static void FN(fold)(const pleat_window_work *w, const T *columns, T *image, int64_t begin, int64_t end)
+/* The same of any windows: window by window, to where its taps meet the row. */
+static void FN(fold_taps)(const pleat_window_work *w, const T *columns, T *to, int64_t plane, int64_t row)
 {
     const int64_t step = w->stride.w, taps = w->kernel.h * w->kernel.w;
+    memset(to, 0, (size_t)w->image.w * sizeof(T));
+    for (int64_t i = 0; i < w->kernel.h; i++) {
+        const int64_t down = row + w->padding.h - i * w->dilation.h;
+        const int64_t line = w->stride.h > 1 ? down / w->stride.h : down;
+        if (down < 0 || line * w->stride.h != down || line >= w->windows.h)
+            continue;
+        for (int64_t j = 0; j < w->kernel.w; j++) {
+            const int64_t column = j * w->dilation.w - w->padding.w;
+            const T *from = columns + ((plane * taps + i * w->kernel.w + j) * w->windows.h + line) * w->windows.w;
+            const pleat_span x = pleat_inside(w->windows.w, step, column, w->image.w);
+            if (step == 1)
+                FN(add_row)(to + x.begin + column, from + x.begin, x.end - x.begin);
+            else
+                for (int64_t k = x.begin; k < x.end; k++)
+                    to[k * step + column] += from[k];
+        }
+    }
+}
+
+static void FN(fold)(const pleat_window_work *w, const T *columns, T *image, int64_t begin, int64_t end)
+{
     const pleat_span inner = FN(inner)(w);
-    const bool vectors = w->stride.h == 1 && step == 1 && inner.end - inner.begin >= VL;
+    const bool vectors = w->stride.h == 1 && w->stride.w == 1 && inner.end - inner.begin >= VL;
     int64_t plane = begin / w->image.h, row = begin % w->image.h;
     for (; begin < end; begin++) {
         T *to = image + begin * w->image.w;
         if (vectors)
             FN(fold_row)(w, inner, columns, to, plane, row);
         else
-            memset(to, 0, (size_t)w->image.w * sizeof(T));
-        for (int64_t i = 0; !vectors && i < w->kernel.h; i++) {
-            const int64_t down = row + w->padding.h - i * w->dilation.h;
-            const int64_t line = w->stride.h > 1 ? down / w->stride.h : down;
-            if (down < 0 || line * w->stride.h != down || line >= w->windows.h)
-                continue;
-            for (int64_t j = 0; j < w->kernel.w; j++) {
-                const int64_t column = j * w->dilation.w - w->padding.w;
-                const T *from = columns + ((plane * taps + i * w->kernel.w + j) * w->windows.h + line) * w->windows.w;
-                const pleat_span x = pleat_inside(w->windows.w, step, column, w->image.w);
-                if (step == 1)
-                    FN(add_row)(to + x.begin + column, from + x.begin, x.end - x.begin);
-                else
-                    for (int64_t k = x.begin; k < x.end; k++)
-                        to[k * step + column] += from[k];
-            }
-        }
+            FN(fold_taps)(w, columns, to, plane, row);
         if (++row == w->image.h) {
             row = 0;
             plane++;

@@ -390,6 +390,14 @@ PLEAT_INLINE void turn_rows(const pleat_winograd_work *w, turn fn, int n, int fr
         }
 }
 
+static void image_matrices(const pleat_winograd_work *w, const float *rows, int64_t lines, float *v, int64_t matrix)
+{
+    if (w->tile == 4)
+        turn_rows(w, turn_image, 4, 6, rows, w->c_pad, lines, v, matrix);
+    else
+        turn_rows(w, turn_image, 2, 4, rows, w->c_pad, lines, v, matrix);
+}
+
 /* And back. */
 PLEAT_INLINE void turn_rows_back(const pleat_winograd_work *w, int n, const float *m, int64_t matrix, int64_t lines,
                                  float *rows)
@@ -571,10 +579,7 @@ static void multiply(const pleat_winograd_work *w, int64_t i, const float *u, in
     const bool in_place = w->o_pad == width && w->o_pad <= w->c_pad;
     float *m = in_place ? v : v + (n + 2) * v_size;
     const int64_t m_size = in_place ? v_size : pleat_winograd_matrix(w, w->o_pad, lines, VL);
-    if (n == 4)
-        turn_rows(w, turn_image, 4, 6, rows, w->c_pad, lines, v, v_size);
-    else
-        turn_rows(w, turn_image, 2, 4, rows, w->c_pad, lines, v, v_size);
+    image_matrices(w, rows, lines, v, v_size);
     for (int64_t k = 0; k < n + 2; k++)
         for (int64_t o = 0; o < w->o_pad; o += width) {
             const float *panel = u + ((i * (n + 2) + k) * w->o_pad + o) * w->c, *from = v + k * v_size;
@@ -607,13 +612,11 @@ static void accumulate(const pleat_winograd_work *w, int64_t i, int64_t panel, i
     const int64_t columns = w->tiles_w * n + 2;
     float *m = v + (n + 2) * v_size;
     gradient_rows += panel * width * w->lines * columns;
-    if (n == 4) {
-        turn_rows(w, turn_image, 4, 6, rows, w->c_pad, lines, v, v_size);
+    image_matrices(w, rows, lines, v, v_size);
+    if (n == 4)
         turn_rows(w, turn_gradient, 4, 4, gradient_rows, panels * width, lines, m, m_size);
-    } else {
-        turn_rows(w, turn_image, 2, 4, rows, w->c_pad, lines, v, v_size);
+    else
         turn_rows(w, turn_gradient, 2, 2, gradient_rows, panels * width, lines, m, m_size);
-    }
     const bool is_wide = width > VL;
     const int64_t strip = is_wide ? CHANNELS : VL;
     for (int64_t k = 0; k < n + 2; k++)
