@@ -144,15 +144,15 @@ PLEAT_INLINE void FN(three_column)(bool first, bool final, const T *gradient, in
     }
 }
 
-/* By weight: adds to nine vectors. What is `ahead` is fetched for the next call. */
+/* By weight: nine vectors, or adds to them. What is `ahead` is fetched for the next call. */
 static void FN(three_weight)(const T *gradient, int64_t ahead, int64_t line, int64_t lines, const FN(three_rows) * rows,
-                             int64_t x_ahead, T *sums)
+                             int64_t x_ahead, bool add, T *sums)
 {
     const int64_t vectors = (line + VL - 1) / VL, last = line - VL;
     V sum[9];
     PLEAT_UNROLL(9)
     for (int k = 0; k < 9; k++)
-        sum[k] = FN(load)(sums + k * VL);
+        sum[k] = add ? FN(load)(sums + k * VL) : (V){ 0 };
     for (int64_t u = 0; u < vectors; u++) {
         const int64_t from = u + 1 < vectors ? u * VL : last;
         V fresh; /* the last vector overlaps the one before */

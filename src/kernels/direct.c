@@ -48,7 +48,7 @@
 #define DOTS_6 1
 #endif
 #define WALK_BYTES (16 << 10)
-#define DEPTH 512 /* taps at a time at most, so that a panel of weights stays in the L2 cache */
+#define DEPTH 160 /* taps at a time at most, so that a panel of weights stays in the L1 cache */
 
 /* Calls fn with constants for whether a vector is the first and the final one of a row: each case has its code. */
 #define AT_EDGES(fn, first, final, ...)                                                                                \
@@ -117,25 +117,25 @@ static void pixels(const pleat_direct_work *w, const void *image, int64_t n, int
 }
 
 static void weight_channels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end,
-                            int64_t o, int64_t o_end, void *sums, void *scratch_memory)
+                            int64_t o, int64_t o_end, bool add, void *sums, void *scratch_memory)
 {
     void *copy = (char *)scratch_memory + w->shift * (w->dtype == PLEAT_F64 ? 8 : 4);
     void *turned = (char *)scratch_memory + copy_bytes(w);
     if (w->dtype == PLEAT_F64)
-        weight_channels_f64(w, image, n, y, y_end, o, o_end, sums, copy, turned);
+        weight_channels_f64(w, image, n, y, y_end, o, o_end, add, sums, copy, turned);
     else
-        weight_channels_f32(w, image, n, y, y_end, o, o_end, sums, copy, turned);
+        weight_channels_f32(w, image, n, y, y_end, o, o_end, add, sums, copy, turned);
 }
 
 static void weight_pixels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
-                          int64_t o_end, void *sums, void *scratch_memory)
+                          int64_t o_end, bool add, void *sums, void *scratch_memory)
 {
     void *copy = (char *)scratch_memory + w->shift * (w->dtype == PLEAT_F64 ? 8 : 4);
     void *gradient = (char *)scratch_memory + copy_bytes(w);
     if (w->dtype == PLEAT_F64)
-        weight_pixels_f64(w, image, n, y, y_end, o, o_end, sums, copy, gradient);
+        weight_pixels_f64(w, image, n, y, y_end, o, o_end, add, sums, copy, gradient);
     else
-        weight_pixels_f32(w, image, n, y, y_end, o, o_end, sums, copy, gradient);
+        weight_pixels_f32(w, image, n, y, y_end, o, o_end, add, sums, copy, gradient);
 }
 
 static void add_slices(const pleat_direct_work *w, void *sums, int64_t slices, int64_t slice, int64_t o, int64_t o_end,

@@ -71,13 +71,12 @@ struct pleat_direct_kernels {
                      int64_t o_end, void *scratch);
     void (*pixels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
                    int64_t o_end, void *scratch);
-    /* By weight, on the same chunk: adds to sums[panel][k][width], or [panel][k][lanes]. The output gradient's lines
-     * must follow one another.
-     */
+    /* By weight, on the same chunk: sums[panel][k][width], or [panel][k][lanes], or adds to them. The output gradient's
+     * lines must follow one another. */
     void (*weight_channels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end,
-                            int64_t o, int64_t o_end, void *sums, void *scratch);
+                            int64_t o, int64_t o_end, bool add, void *sums, void *scratch);
     void (*weight_pixels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end,
-                          int64_t o, int64_t o_end, void *sums, void *scratch);
+                          int64_t o, int64_t o_end, bool add, void *sums, void *scratch);
     /* Output channels o to o_end - 1 of the m x k gradient: the slices' sums, `slice` elements apart, added up in order
      * where the first are. */
     void (*add_slices)(const pleat_direct_work *work, void *sums, int64_t slices, int64_t slice, int64_t o,

@@ -357,16 +357,16 @@ static void FN(put_line)(const T *from, int64_t line, T *to)
         end[i] = 0;
 }
 
-/* One channel in and one out, all taps of a square at once: adds to taps x taps vectors. The gradient's lines are read
- * where they are; of the last vector, which overlaps the one before, only what is new counts. */
+/* One channel in and one out, all taps of a square at once: taps x taps vectors, or adds to them. The gradient's lines
+ * are read where they are; of the last vector, which overlaps the one before, only what is new counts. */
 PLEAT_INLINE void FN(square_of)(int taps, const T *gradient, int64_t ahead, int64_t line, int64_t lines, const T *copy,
-                                int64_t pitch, T *sums)
+                                int64_t pitch, bool add, T *sums)
 {
     const int64_t vectors = (line + VL - 1) / VL, last = line - VL;
     V sum[25];
     PLEAT_UNROLL(25)
     for (int k = 0; k < taps * taps; k++)
-        sum[k] = FN(load)(sums + k * VL);
+        sum[k] = add ? FN(load)(sums + k * VL) : (V){ 0 };
     for (int64_t u = 0; u < vectors; u++) {
         const int64_t from = u + 1 < vectors ? u * VL : last;
         V fresh;
@@ -401,16 +401,16 @@ PLEAT_INLINE void FN(square_of)(int taps, const T *gradient, int64_t ahead, int6
 }
 
 static void FN(square)(int64_t taps, const T *gradient, int64_t ahead, int64_t line, int64_t lines, const T *copy,
-                       int64_t pitch, T *sums)
+                       int64_t pitch, bool add, T *sums)
 {
     if (taps == 3)
-        FN(square_of)(3, gradient, ahead, line, lines, copy, pitch, sums);
+        FN(square_of)(3, gradient, ahead, line, lines, copy, pitch, add, sums);
     else
-        FN(square_of)(5, gradient, ahead, line, lines, copy, pitch, sums);
+        FN(square_of)(5, gradient, ahead, line, lines, copy, pitch, add, sums);
 }
 
 static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,
-                              int64_t o, int64_t o_end, T *sums, T *copy, T *gradient)
+                              int64_t o, int64_t o_end, bool add, T *sums, T *copy, T *gradient)
 {
     const int64_t *offset = w->phase->offset, all = w->phase->k;
     const int64_t line = w->c.width, step = w->step.h * w->pitch, vectors = (line + VL - 1) / VL, width = w->width;
@@ -418,7 +418,8 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
     if (w->lanes > 1 && w->m == 1 && FN(is_same)(w)) { /* a copy pays for more channels */
         const FN(three_rows) rows = FN(same_rows)(w, image, y, y_end);
         FN(three_weight)
-        ((const T *)w->c.base + n * w->c.image + y * line, w->c.image, line, lines, &rows, w->patches->image, sums);
+        ((const T *)w->c.base + n * w->c.image + y * line, w->c.image, line, lines, &rows, w->patches->image, add,
+         sums);
         return;
     }
     FN(copy_band)(w, image, y, y_end, copy);
@@ -429,7 +430,7 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
         if (w->lanes > 1) {
             FN(square)
             (w->patches->taps.h, (const T *)w->c.base + o * w->c.row + n * w->c.image + y * line,
-             o + 1 < o_end ? w->c.row : 0, line, lines, copy, step, sums + o * all * VL);
+             o + 1 < o_end ? w->c.row : 0, line, lines, copy, step, add, sums + o * all * VL);
             continue;
         }
         for (int64_t l = 0; l < lanes; l++)
@@ -456,7 +457,7 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
                 FN(dots)(2, DOTS_1, places, lines, vectors, last, step, gradient, row, out);
             else
                 FN(dots)(1, DOTS_1, places, lines, vectors, last, step, gradient, row, out);
-            FN(add_totals)(out, taps * width, sums + o * all + k * width);
+            FN(put_totals)(out, taps * width, add, sums + o * all + k * width);
         }
     }
 }

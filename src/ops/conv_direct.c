@@ -280,22 +280,21 @@ static void run_slices(int64_t begin, int64_t end, void *ctx)
     const plan *p = ctx;
     const struct pleat_direct_kernels *kernels = pleat_kernels_get()->direct;
     const pleat_direct_work *whole = &p->work;
-    const int64_t size = size_of(whole->dtype), bands = p->images * p->bands, taps = p->phase->k;
+    const int64_t size = size_of(whole->dtype), bands = p->images * p->bands;
     for (int64_t i = begin; i < end; i++) {
         const int64_t split = i % p->splits, slice = i / p->splits % p->slices, group = i / p->splits / p->slices;
         const int64_t o = split * p->split * whole->width, o_end = min(o + p->split * whole->width, whole->m);
-        const int64_t panels = min(p->split, p->panels - split * p->split);
         char *sums = p->weights + (slice * p->groups->size[0] + group) * p->group_bytes;
-        memset(sums + o * taps * whole->lanes * size, 0, (size_t)(panels * whole->width * taps * whole->lanes * size));
         pleat_direct_work w = *whole;
         w.c.base = (char *)w.c.base + group * p->groups->a[0] * size;
-        for (int64_t b = bands * slice / p->slices; b < bands * (slice + 1) / p->slices; b++) {
+        const int64_t first = bands * slice / p->slices;
+        for (int64_t b = first; b < bands * (slice + 1) / p->slices; b++) {
             const int64_t image = b / p->bands, y = b % p->bands * w.lines;
             const char *from =
                 (const char *)p->product->b.base + (group * p->groups->b[0] + image * w.patches->image) * size;
-            (p->over_channels ? kernels->weight_channels
-                              : kernels->weight_pixels)(&w, from, image, y, min(y + w.lines, w.patches->windows.h), o,
-                                                        o_end, sums, p->scratch + pleat_worker() * p->scratch_bytes);
+            (p->over_channels ? kernels->weight_channels : kernels->weight_pixels)(
+                &w, from, image, y, min(y + w.lines, w.patches->windows.h), o, o_end, b > first, sums,
+                p->scratch + pleat_worker() * p->scratch_bytes);
         }
     }
 }

@@ -226,6 +226,8 @@ START_TEST(long_sums)
 {
     check_both(shape_of(2, 70, 20, 1, (pleat_hw){ 6, 6 }, (pleat_hw){ 3, 3 }, (pleat_hw){ 1, 1 }, (pleat_hw){ 1, 1 },
                         (pleat_hw){ 1, 1 }));
+    check_both(shape_of(2, 70, 36, 1, (pleat_hw){ 9, 13 }, (pleat_hw){ 3, 3 }, (pleat_hw){ 2, 2 }, (pleat_hw){ 1, 1 },
+                        (pleat_hw){ 1, 1 }));
     check_both(shape_of(20, 20, 20, 1, (pleat_hw){ 14, 14 }, (pleat_hw){ 3, 3 }, (pleat_hw){ 1, 1 }, (pleat_hw){ 1, 1 },
                         (pleat_hw){ 1, 1 }));
 }
