@@ -6,27 +6,24 @@
 #define PLEAT_FLOAT 32
 #include "kernels/simd.h"
 
-/* Tiles by two vectors whose sums stay in registers, by one vector, and channels of the image by two vectors. */
+/* Tiles by two vectors whose sums stay in registers, and by one vector. */
 #if defined PLEAT_ISA_avx512 || defined __aarch64__
 #define MOST 14
 #define NARROW 28
-#define CHANNELS 8
 #define EACH(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #elif defined PLEAT_ISA_avx2
 #define MOST 6
 #define NARROW 12
-#define CHANNELS 4
 #define EACH(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #else
 #define MOST 4
 #define NARROW 12
-#define CHANNELS 4
 #define EACH(X) X(1) X(2) X(3) X(4)
 #endif
 
-/* Tiles that are added up before their sum joins the others': rounding grows with the length of a sum. And the
- * elements of a cache line. */
-enum { SUM = 64, LINE = 16 };
+/* Channels of the image by two vectors whose sums stay in registers: they divide a vector. Tiles that are added up before
+ * their sum joins the others': rounding grows with the length of a sum. And the elements of a cache line. */
+enum { CHANNELS = VL == 16 ? 8 : 4, SUM = 64, LINE = 16 };
 
 static int64_t least(int64_t a, int64_t b)
 {
