@@ -123,13 +123,13 @@ PLEAT_INLINE void FN(three_column)(bool first, bool final, const T *gradient, in
     V g0 = { 0 }, g1 = g0, g2;
     const bool above = rows->above == 0; /* a row of zeros adds nothing */
     if (above)
-        g0 = (V)((FN(bits))FN(load)(gradient) & mask);
+        sum[9] += g0 = (V)((FN(bits))FN(load)(gradient) & mask);
     for (int64_t r = above; r < lines + 2 - (rows->below == lines); r++) {
         g2 = g1;
         g1 = g0;
         g0 = (V){ 0 };
         if (r < lines) {
-            g0 = (V)((FN(bits))FN(load)(gradient + r * line) & mask);
+            sum[9] += g0 = (V)((FN(bits))FN(load)(gradient + r * line) & mask);
             __builtin_prefetch(gradient + r * line + ahead);
             __builtin_prefetch(x + r * rows->pitch + x_ahead);
         }
@@ -144,12 +144,13 @@ PLEAT_INLINE void FN(three_column)(bool first, bool final, const T *gradient, in
     }
 }
 
-/* By weight: nine vectors, or adds to them. What is `ahead` is fetched for the next call. */
+/* By weight: nine vectors and the gradient's own, or adds to them. What is `ahead` is fetched for the next call. */
 static void FN(three_weight)(const T *gradient, int64_t ahead, int64_t line, int64_t lines, const FN(three_rows) * rows,
-                             int64_t x_ahead, bool add, T *sums)
+                             int64_t x_ahead, bool add, T *sums, T *totals)
 {
     const int64_t vectors = (line + VL - 1) / VL, last = line - VL;
-    V sum[9];
+    V sum[10]; /* the last is the gradient's */
+    sum[9] = add ? FN(load)(totals) : (V){ 0 };
     PLEAT_UNROLL(9)
     for (int k = 0; k < 9; k++)
         sum[k] = add ? FN(load)(sums + k * VL) : (V){ 0 };
@@ -165,4 +166,5 @@ static void FN(three_weight)(const T *gradient, int64_t ahead, int64_t line, int
     PLEAT_UNROLL(9)
     for (int k = 0; k < 9; k++)
         FN(store)(sums + k * VL, sum[k]);
+    FN(store)(totals, sum[9]);
 }

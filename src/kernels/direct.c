@@ -139,12 +139,12 @@ static void weight_pixels(const pleat_direct_work *w, const void *image, int64_t
 }
 
 static void add_slices(const pleat_direct_work *w, void *sums, int64_t slices, int64_t slice, int64_t o, int64_t o_end,
-                       void *gradient)
+                       void *gradient, void *totals)
 {
     if (w->dtype == PLEAT_F64)
-        add_slices_f64(w, sums, slices, slice, o, o_end, gradient);
+        add_slices_f64(w, sums, slices, slice, o, o_end, gradient, totals);
     else
-        add_slices_f32(w, sums, slices, slice, o, o_end, gradient);
+        add_slices_f32(w, sums, slices, slice, o, o_end, gradient, totals);
 }
 
 const struct pleat_direct_kernels PLEAT_K(direct_kernels) = {

@@ -56,8 +56,9 @@ typedef struct {
     int64_t shift;       /* where it begins, so that the image's rows begin where cache lines do */
     const void *weights; /* packed by the operand of the weights, in panels of `width` output channels */
     int64_t width;
-    int64_t lanes; /* by weight: the parts that each sum is kept in until the end. A vector's, for one channel and */
-                   /* squares of taps (pixels, width 1), or 1 */
+    int64_t lanes;  /* by weight: the parts that each sum is kept in until the end. A vector's, for one channel and */
+                    /* squares of taps (pixels, width 1), or 1 */
+    int64_t totals; /* by weight: where those of the output gradient lie, behind the sums: as many as for one tap */
 } pleat_direct_work;
 
 struct pleat_direct_kernels {
@@ -71,16 +72,16 @@ struct pleat_direct_kernels {
                      int64_t o_end, void *scratch);
     void (*pixels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
                    int64_t o_end, void *scratch);
-    /* By weight, on the same chunk: sums[panel][k][width], or [panel][k][lanes], or adds to them. The output gradient's
-     * lines must follow one another. */
+    /* By weight, on the same chunk: sums[panel][k][width], or [panel][k][lanes], and the channels' totals of the output
+     * gradient, or adds to them. The gradient's lines must follow one another. */
     void (*weight_channels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end,
                             int64_t o, int64_t o_end, bool add, void *sums, void *scratch);
     void (*weight_pixels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end,
                           int64_t o, int64_t o_end, bool add, void *sums, void *scratch);
-    /* Output channels o to o_end - 1 of the m x k gradient: the slices' sums, `slice` elements apart, added up in order
-     * where the first are. */
+    /* Output channels o to o_end - 1 of the m x k gradient and, unless that is NULL, of the totals: the slices' sums,
+     * `slice` elements apart, added up in order where the first are. */
     void (*add_slices)(const pleat_direct_work *work, void *sums, int64_t slices, int64_t slice, int64_t o,
-                       int64_t o_end, void *gradient);
+                       int64_t o_end, void *gradient, void *totals);
 };
 
 #ifdef PLEAT_ISA

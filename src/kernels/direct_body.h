@@ -418,9 +418,12 @@ static const FN(walk_fn) FN(walks)[WALK_TAPS + 1][2] = {
 };
 #undef BOTH
 
-/* Rows of planes to pixels of `width` adjacent channels: the reverse of put_pixels. */
-static void FN(get_pixels)(const T *from, int64_t row, int64_t lanes, int64_t width, T *to, int64_t count)
+/* Rows of planes to pixels of `width` adjacent channels: the reverse of put_pixels. Also each channel's total, or adds
+ * it to what is there. */
+static void FN(get_pixels)(const T *from, int64_t row, int64_t lanes, int64_t width, T *to, int64_t count, bool add,
+                           T *totals)
 {
+    V sum[2] = { { 0 } };
     int64_t i = 0;
     for (; i + VL <= count; i += VL)
         for (int64_t l = 0; l < width; l += VL) {
@@ -432,10 +435,24 @@ static void FN(get_pixels)(const T *from, int64_t row, int64_t lanes, int64_t wi
             PLEAT_UNROLL(16)
             for (int64_t n = 0; n < VL; n++)
                 FN(store)(to + (i + n) * width + l, block[n]);
+            PLEAT_UNROLL(4)
+            for (int64_t half = VL / 2; half > 0; half /= 2) {
+                PLEAT_UNROLL(8)
+                for (int64_t n = 0; n < half; n++)
+                    block[n] += block[n + half];
+            }
+            sum[l / VL] += block[0];
         }
     for (; i < count; i++)
-        for (int64_t l = 0; l < width; l++)
-            to[i * width + l] = l < lanes ? from[l * row + i] : 0;
+        for (int64_t l = 0; l < width; l += VL) {
+            T pixel[VL];
+            for (int64_t n = 0; n < VL; n++)
+                pixel[n] = l + n < lanes ? from[(l + n) * row + i] : 0;
+            FN(store)(to + i * width + l, FN(load)(pixel));
+            sum[l / VL] += FN(load)(pixel);
+        }
+    for (int64_t l = 0; l < width; l += VL)
+        FN(store)(totals + l, add ? FN(load)(totals + l) + sum[l / VL] : sum[l / VL]);
 }
 
 static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,
@@ -455,7 +472,7 @@ static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int6
         const int64_t lanes = o_end - o < width ? o_end - o : width, vectors = lanes > VL ? 2 : 1;
         FN(get_pixels)
         ((const T *)w->c.base + o * w->c.row + n * w->c.image + y * line, w->c.row, lanes, width, turned,
-         (y_end - y) * line);
+         (y_end - y) * line, add, sums + w->totals + o);
         for (int64_t v = 0; v < y_end - y; v += near) {
             const int64_t lines = y_end - y - v < near ? y_end - y - v : near;
             for (int64_t k = 0; k < all; k += count) {
@@ -487,23 +504,32 @@ static void FN(put_totals)(const T *vectors, int64_t count, bool add, T *sums)
     }
 }
 
+/* Sums of `count` elements, `slice` apart, added up in order where the first are. */
+static void FN(fold_slices)(T *sums, int64_t count, int64_t slices, int64_t slice)
+{
+    int64_t i = 0;
+    for (; i + VL <= count && slices > 1; i += VL) {
+        V sum = FN(load)(sums + i);
+        for (int64_t s = 1; s < slices; s++)
+            sum += FN(load)(sums + i + s * slice);
+        FN(store)(sums + i, sum);
+    }
+    for (; i < count; i++)
+        for (int64_t s = 1; s < slices; s++)
+            sums[i] += sums[i + s * slice];
+}
+
 static void FN(add_slices)(const pleat_direct_work *w, T *sums, int64_t slices, int64_t slice, int64_t o, int64_t o_end,
-                           T *gradient)
+                           T *gradient, T *totals)
 {
     const int64_t all = w->phase->k, count = w->width * all * w->lanes;
     for (; o < o_end; o += w->width) {
         const int64_t lanes = o_end - o < w->width ? o_end - o : w->width;
-        T *panel = sums + o * all * w->lanes, *to = gradient + o * all;
-        int64_t i = 0;
-        for (; i + VL <= count && slices > 1; i += VL) {
-            V sum = FN(load)(panel + i);
-            for (int64_t s = 1; s < slices; s++)
-                sum += FN(load)(panel + i + s * slice);
-            FN(store)(panel + i, sum);
-        }
-        for (; i < count; i++)
-            for (int64_t s = 1; s < slices; s++)
-                panel[i] += panel[i + s * slice];
+        T *panel = sums + o * all * w->lanes, *to = gradient + o * all, *total = sums + w->totals + o * w->lanes;
+        FN(fold_slices)(panel, count, slices, slice);
+        FN(fold_slices)(total, totals ? w->width * w->lanes : 0, slices, slice);
+        for (int64_t l = 0; totals && l < lanes; l++)
+            totals[o + l] = w->lanes > 1 ? FN(total)(FN(load)(total)) : total[l];
         if (w->lanes > 1) {
             FN(put_totals)(panel, all, false, to);
             continue;

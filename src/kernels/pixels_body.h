@@ -339,6 +339,21 @@ PLEAT_INLINE void FN(dots)(int rows, int taps, const T *const *places, int64_t l
     }
 }
 
+/* The total of n elements, of whole vectors. */
+static T FN(total_of)(const T *from, int64_t n)
+{
+    V sum[4] = { { 0 } };
+    int64_t i = 0;
+    for (; i + 4 * VL <= n; i += 4 * VL) {
+        PLEAT_UNROLL(4)
+        for (int s = 0; s < 4; s++)
+            sum[s] += FN(load)(from + i + s * VL);
+    }
+    for (; i < n; i += VL)
+        sum[0] += FN(load)(from + i);
+    return FN(total)((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
 /* A line of the gradient, in whole vectors for dots. */
 static void FN(put_line)(const T *from, int64_t line, T *to)
 {
@@ -357,13 +372,14 @@ static void FN(put_line)(const T *from, int64_t line, T *to)
         end[i] = 0;
 }
 
-/* One channel in and one out, all taps of a square at once: taps x taps vectors, or adds to them. The gradient's lines
- * are read where they are; of the last vector, which overlaps the one before, only what is new counts. */
+/* One channel in and one out, all taps of a square at once: taps x taps vectors and the gradient's own, or adds to
+ * them. The gradient's lines are read where they are; of the last vector, which overlaps the one before, only what is
+ * new counts. */
 PLEAT_INLINE void FN(square_of)(int taps, const T *gradient, int64_t ahead, int64_t line, int64_t lines, const T *copy,
-                                int64_t pitch, bool add, T *sums)
+                                int64_t pitch, bool add, T *sums, T *totals)
 {
     const int64_t vectors = (line + VL - 1) / VL, last = line - VL;
-    V sum[25];
+    V sum[25], total = add ? FN(load)(totals) : (V){ 0 };
     PLEAT_UNROLL(25)
     for (int k = 0; k < taps * taps; k++)
         sum[k] = add ? FN(load)(sums + k * VL) : (V){ 0 };
@@ -382,6 +398,7 @@ PLEAT_INLINE void FN(square_of)(int taps, const T *gradient, int64_t ahead, int6
             g[0] = (V){ 0 };
             if (r < lines) {
                 g[0] = (V)((FN(bits))FN(load)(at) & mask);
+                total += g[0];
                 __builtin_prefetch(at + ahead);
                 at += line;
             }
@@ -398,15 +415,16 @@ PLEAT_INLINE void FN(square_of)(int taps, const T *gradient, int64_t ahead, int6
     PLEAT_UNROLL(25)
     for (int k = 0; k < taps * taps; k++)
         FN(store)(sums + k * VL, sum[k]);
+    FN(store)(totals, total);
 }
 
 static void FN(square)(int64_t taps, const T *gradient, int64_t ahead, int64_t line, int64_t lines, const T *copy,
-                       int64_t pitch, bool add, T *sums)
+                       int64_t pitch, bool add, T *sums, T *totals)
 {
     if (taps == 3)
-        FN(square_of)(3, gradient, ahead, line, lines, copy, pitch, add, sums);
+        FN(square_of)(3, gradient, ahead, line, lines, copy, pitch, add, sums, totals);
     else
-        FN(square_of)(5, gradient, ahead, line, lines, copy, pitch, add, sums);
+        FN(square_of)(5, gradient, ahead, line, lines, copy, pitch, add, sums, totals);
 }
 
 static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,
@@ -418,8 +436,8 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
     if (w->lanes > 1 && w->m == 1 && FN(is_same)(w)) { /* a copy pays for more channels */
         const FN(three_rows) rows = FN(same_rows)(w, image, y, y_end);
         FN(three_weight)
-        ((const T *)w->c.base + n * w->c.image + y * line, w->c.image, line, lines, &rows, w->patches->image, add,
-         sums);
+        ((const T *)w->c.base + n * w->c.image + y * line, w->c.image, line, lines, &rows, w->patches->image, add, sums,
+         sums + w->totals);
         return;
     }
     FN(copy_band)(w, image, y, y_end, copy);
@@ -430,7 +448,8 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
         if (w->lanes > 1) {
             FN(square)
             (w->patches->taps.h, (const T *)w->c.base + o * w->c.row + n * w->c.image + y * line,
-             o + 1 < o_end ? w->c.row : 0, line, lines, copy, step, add, sums + o * all * VL);
+             o + 1 < o_end ? w->c.row : 0, line, lines, copy, step, add, sums + o * all * VL,
+             sums + w->totals + o * VL);
             continue;
         }
         for (int64_t l = 0; l < lanes; l++)
@@ -438,6 +457,10 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
                 FN(put_line)
         ((const T *)w->c.base + (o + l) * w->c.row + n * w->c.image + (y + v) * line, line,
          gradient + l * row + v * vectors * VL);
+        for (int64_t l = 0; l < lanes; l++) {
+            T *total = sums + w->totals + o + l;
+            *total = FN(total_of)(gradient + l * row, row) + (add ? *total : 0);
+        }
         if (lanes < width)
             memset(gradient + lanes * row, 0, (size_t)((width - lanes) * row) * sizeof(T));
         const int64_t count = width > 4 ? DOTS_6 : width > 3 ? DOTS_4 : width > 2 ? DOTS_3 : DOTS_1;

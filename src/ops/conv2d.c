@@ -1,8 +1,9 @@
 /* conv2d: the first of the bilinear triad. It is linear in x and in the weight, so its gradients are the other two:
  *
  *   by x        conv_transpose2d of the output gradient and the weight; output_padding makes up for the rows and
- * columns that no window reached because the stride does not divide by weight   conv2d_weight of x and the output
- * gradient by bias     the output gradient, summed over everything but the channels */
+ *               columns that no window reached because the stride does not divide
+ *   by weight   conv2d_weight of x and the output gradient
+ *   by bias     the output gradient, summed over everything but the channels: by conv2d_weight where it runs */
 #include "ops/conv_op.h"
 #include "ops/ops.h"
 #include "tensor/error.h"
@@ -70,8 +71,9 @@ static pleat_status backward(pleat_call *call)
                                             .groups = opts.groups });
     }
     if (pleat_wants(call, 1))
-        call->grad_in[1] = pleat_conv2d_weight(call->in[0], grad, kernel, &opts);
-    if (pleat_wants(call, 2))
+        call->grad_in[1] =
+            pleat_conv_weight_grad(call->in[0], grad, kernel, &opts, pleat_wants(call, 2) ? &call->grad_in[2] : NULL);
+    else if (pleat_wants(call, 2))
         call->grad_in[2] = pleat_conv_bias_grad(grad);
     return PLEAT_OK;
 }

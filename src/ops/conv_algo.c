@@ -111,18 +111,29 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
                : PLEAT_CONV_CHANNELS; /* short sums: turning them would show */
 }
 
-pleat_status pleat_conv_run(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups,
-                            bool by_weight)
+pleat_status pleat_conv_run_weight(const pleat_product *product, const pleat_product_grid *groups, void **totals)
 {
-    const pleat_conv_algo algo = pleat_conv_choose(product, phases, by_weight);
+    const pleat_conv_algo algo = pleat_conv_choose(product, (pleat_hw){ 1, 1 }, true);
     if (algo == PLEAT_CONV_WINOGRAD4 || algo == PLEAT_CONV_WINOGRAD2)
-        return (by_weight ? pleat_conv_winograd_weight : pleat_conv_winograd)(product, groups,
-                                                                              algo == PLEAT_CONV_WINOGRAD4 ? 4 : 2);
+        return pleat_conv_winograd_weight(product, groups, algo == PLEAT_CONV_WINOGRAD4 ? 4 : 2);
     if (algo == PLEAT_CONV_FFT)
-        return (by_weight ? pleat_conv_fft_weight : pleat_conv_fft)(product, groups);
+        return pleat_conv_fft_weight(product, groups);
+    if (algo == PLEAT_CONV_GENERAL)
+        return pleat_products(product, groups);
+    void *to = *totals;
+    *totals = NULL;
+    return pleat_conv_direct_weight(product, groups, algo == PLEAT_CONV_CHANNELS, to);
+}
+
+pleat_status pleat_conv_run(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups)
+{
+    const pleat_conv_algo algo = pleat_conv_choose(product, phases, false);
+    if (algo == PLEAT_CONV_WINOGRAD4 || algo == PLEAT_CONV_WINOGRAD2)
+        return pleat_conv_winograd(product, groups, algo == PLEAT_CONV_WINOGRAD4 ? 4 : 2);
+    if (algo == PLEAT_CONV_FFT)
+        return pleat_conv_fft(product, groups);
     if (algo != PLEAT_CONV_GENERAL)
-        return by_weight ? pleat_conv_direct_weight(product, groups, algo == PLEAT_CONV_CHANNELS)
-                         : pleat_conv_direct(product, phases, groups, algo == PLEAT_CONV_CHANNELS);
+        return pleat_conv_direct(product, phases, groups, algo == PLEAT_CONV_CHANNELS);
     pleat_status status = PLEAT_OK;
     for (int64_t i = 0; i < phases.h * phases.w && status == PLEAT_OK; i++)
         status = pleat_products(product + i, groups);

@@ -23,7 +23,10 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
 bool pleat_conv_is_forced(void);
 
 /* The products by the algorithm of choice, for every group of the grid. */
-pleat_status pleat_conv_run(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups,
-                            bool by_weight);
+pleat_status pleat_conv_run(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups);
+
+/* Likewise by weight. *totals, unless NULL, is where those of the output gradient's channels are wanted, and is set to
+ * NULL where they were added up on the way. */
+pleat_status pleat_conv_run_weight(const pleat_product *product, const pleat_product_grid *groups, void **totals);
 
 #endif

@@ -85,7 +85,7 @@ pleat_status pleat_conv_forward(const pleat_conv_shape *s, const void *x, const 
     const pleat_product_grid groups = {
         .dims = 1, .size = { s->groups }, .a = { o * taps }, .b = { c * plane }, .c = { o * pixels }, .row_bias = { o }
     };
-    return pleat_conv_run(&product, one, &groups, false);
+    return pleat_conv_run(&product, one, &groups);
 }
 
 /* Along one dimension, the pixels with one remainder: how many, and the taps that meet them. */
@@ -165,14 +165,14 @@ pleat_status pleat_conv_by_data(const pleat_conv_shape *s, const void *dy, const
             };
             if (together && ++count < phases.h * phases.w)
                 continue;
-            const pleat_status status = pleat_conv_run(product, together ? phases : one, &groups, false);
+            const pleat_status status = pleat_conv_run(product, together ? phases : one, &groups);
             if (status)
                 return status;
         }
     return PLEAT_OK;
 }
 
-pleat_status pleat_conv_by_weight(const pleat_conv_shape *s, const void *x, const void *dy, void *dw)
+pleat_status pleat_conv_by_weight(const pleat_conv_shape *s, const void *x, const void *dy, void *dw, void **totals)
 {
     const pleat_kernels *kernels = pleat_kernels_get();
     const int64_t c = s->c / s->groups, o = s->o / s->groups, taps = c * s->kernel.h * s->kernel.w;
@@ -201,7 +201,7 @@ pleat_status pleat_conv_by_weight(const pleat_conv_shape *s, const void *x, cons
         .dims = 1, .size = { s->groups }, .a = { o * pixels }, .b = { c * plane }, .c = { o * taps }
     };
     if (!is_pointwise(s))
-        return pleat_conv_run(&product, one, &groups, true);
+        return pleat_conv_run_weight(&product, &groups, totals);
     product.b = product.a;
     product.b.base = x;
     product.b.step[1] = s->c * plane;

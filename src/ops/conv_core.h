@@ -34,6 +34,9 @@ pleat_status pleat_conv_forward(const pleat_conv_shape *shape, const void *x, co
 /* bias (C), added to every pixel of dx, or NULL: conv_transpose2d's. */
 pleat_status pleat_conv_by_data(const pleat_conv_shape *shape, const void *dy, const void *weight, const void *bias,
                                 void *dx);
-pleat_status pleat_conv_by_weight(const pleat_conv_shape *shape, const void *x, const void *dy, void *dw);
+/* *totals, unless NULL: where those of dy's channels (O) are wanted, the gradient by the bias. It is set to NULL where
+ * they were added up on the way. */
+pleat_status pleat_conv_by_weight(const pleat_conv_shape *shape, const void *x, const void *dy, void *dw,
+                                  void **totals);
 
 #endif

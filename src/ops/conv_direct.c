@@ -29,6 +29,7 @@ typedef struct {
     int64_t splits;
     int64_t slices;                     /* by weight */
     char *weights, *scratch;            /* weights: or their gradient's slices */
+    char *totals;                       /* by weight: of the output gradient; or NULL */
     int64_t group_bytes, scratch_bytes; /* of a group's packed weights, of a worker's scratch memory */
     double image_work, band_work;       /* multiplications */
 } plan;
@@ -308,7 +309,8 @@ static void add_slices(int64_t begin, int64_t end, void *ctx)
         const int64_t group = i / p->panels, o = i % p->panels * w->width;
         pleat_kernels_get()->direct->add_slices(w, p->weights + group * p->group_bytes, p->slices,
                                                 p->groups->size[0] * p->group_bytes / size, o, min(o + w->width, w->m),
-                                                (char *)p->product->c.base + group * p->groups->c[0] * size);
+                                                (char *)p->product->c.base + group * p->groups->c[0] * size,
+                                                p->totals ? p->totals + group * w->m * size : NULL);
     }
 }
 
@@ -322,7 +324,7 @@ bool pleat_conv_is_square(const pleat_product *product)
 }
 
 pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_product_grid *groups,
-                                      bool over_channels)
+                                      bool over_channels, void *totals)
 {
     const pleat_patches *patches = product->b.source;
     if (!product->m || !product->n || !groups->size[0])
@@ -332,6 +334,7 @@ pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_
     plan p = { .product = product,
                .groups = groups,
                .over_channels = over_channels,
+               .totals = totals,
                .images = product->k / pixels,
                .work = { .dtype = product->dtype,
                          .patches = patches,
@@ -347,6 +350,8 @@ pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_
                                 .width = patches->windows.w } } };
     pleat_direct_work *w = &p.work;
     cut(&p);
+    w->totals = p.group_bytes / size_of(w->dtype);
+    p.group_bytes += p.panels * w->width * w->lanes * size_of(w->dtype);
     const int64_t count = groups->size[0], bands = p.images * p.bands;
     p.slices = min(bands, ceil_div(CHUNKS, count));
     p.slices = max(1, min(p.slices, SLICES_BYTES / (count * p.group_bytes)));

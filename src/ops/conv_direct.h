@@ -12,9 +12,10 @@
 pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups,
                                bool over_channels);
 
-/* The same of one product of an output gradient and patches whose taps are C's columns. */
+/* The same of one product of an output gradient and patches whose taps are C's columns. totals, unless NULL: of the
+ * gradient, a row each. */
 pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_product_grid *groups,
-                                      bool over_channels);
+                                      bool over_channels, void *totals);
 
 /* Whether the latter, over pixels, walks down the lines of one channel with all taps of a square at once. */
 bool pleat_conv_is_square(const pleat_product *product);

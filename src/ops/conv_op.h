@@ -13,6 +13,7 @@ typedef struct {
     pleat_hw output_size;    /* likewise; {0, 0}: by output_padding */
     int64_t groups;          /* 0: 1 */
     bool relu;               /* of the result: of the ops conv2d_relu and conv_transpose2d_relu */
+    bool totals;             /* conv2d_weight: the second output is the gradient by the bias, not empty */
 } pleat_conv_params;
 
 /* The images of a batch, or the one of (C, H, W). */
@@ -64,6 +65,10 @@ pleat_tensor *pleat_conv_grad(const pleat_call *call);
 
 /* The gradient by the bias: the sum over all but the channels. */
 pleat_tensor *pleat_conv_bias_grad(pleat_tensor *grad);
+
+/* conv2d_weight, and the gradient by the bias with it unless that is NULL. */
+pleat_tensor *pleat_conv_weight_grad(pleat_tensor *x, pleat_tensor *grad, pleat_hw kernel,
+                                     const pleat_conv2d_opts *opts, pleat_tensor **bias_grad);
 
 /* The first size places of an image, (.., H, W). */
 pleat_tensor *pleat_conv_crop(pleat_tensor *t, pleat_hw size);

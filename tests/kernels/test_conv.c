@@ -12,7 +12,7 @@
 typedef struct {
     const pleat_conv_shape *s;
     const void *x, *w, *dy;
-    double *y, *dx, *dw;
+    double *y, *dx, *dw, *totals; /* of dy's channels */
 } sums;
 
 static void naive(sums *t)
@@ -22,7 +22,8 @@ static void naive(sums *t)
     for (int64_t n = 0; n < s->n; n++)
         for (int64_t o = 0; o < s->o; o++)
             for (int64_t p = 0; p < s->out.h; p++)
-                for (int64_t q = 0; q < s->out.w; q++)
+                for (int64_t q = 0; q < s->out.w; q++) {
+                    t->totals[o] += get(s->dtype, t->dy, ((n * s->o + o) * s->out.h + p) * s->out.w + q);
                     for (int64_t c = 0; c < c_each; c++)
                         for (int64_t i = 0; i < s->kernel.h; i++)
                             for (int64_t j = 0; j < s->kernel.w; j++) {
@@ -38,6 +39,7 @@ static void naive(sums *t)
                                 t->dx[x] += get(s->dtype, t->dy, y) * get(s->dtype, t->w, w);
                                 t->dw[w] += get(s->dtype, t->dy, y) * get(s->dtype, t->x, x);
                             }
+                }
 }
 
 static void equal(const pleat_conv_shape *s, const char *what, const void *a, const double *b, int64_t n,
@@ -62,30 +64,34 @@ static void check(const pleat_conv_shape *s)
     const int64_t ws = s->o * (s->c / s->groups) * s->kernel.h * s->kernel.w;
     void *x = fresh(s->dtype, xs), *y = fresh(s->dtype, ys), *w = fresh(s->dtype, ws);
     void *rx = fresh(s->dtype, xs), *ry = fresh(s->dtype, ys), *rw = fresh(s->dtype, ws);
-    void *x_bias = fresh(s->dtype, s->c), *y_bias = fresh(s->dtype, s->o);
+    void *x_bias = fresh(s->dtype, s->c), *y_bias = fresh(s->dtype, s->o), *sum = fresh(s->dtype, s->o);
     sums t = { s,
                x,
                w,
                y,
                calloc((size_t)ys + 1, sizeof(double)),
                calloc((size_t)xs + 1, sizeof(double)),
-               calloc((size_t)ws + 1, sizeof(double)) };
+               calloc((size_t)ws + 1, sizeof(double)),
+               calloc((size_t)s->o + 1, sizeof(double)) };
     naive(&t);
 
     ck_assert_int_eq(pleat_conv_forward(s, x, w, y_bias, ry), PLEAT_OK);
     equal(s, "forward", ry, t.y, ys, y_bias, s->o);
     ck_assert_int_eq(pleat_conv_by_data(s, y, w, x_bias, rx), PLEAT_OK);
     equal(s, "by data", rx, t.dx, xs, x_bias, s->c);
-    ck_assert_int_eq(pleat_conv_by_weight(s, x, y, rw), PLEAT_OK);
+    void *totals = sum;
+    ck_assert_int_eq(pleat_conv_by_weight(s, x, y, rw, &totals), PLEAT_OK);
     equal(s, "by weight", rw, t.dw, ws, NULL, 1);
+    if (!totals)
+        equal(s, "totals", sum, t.totals, s->o, NULL, 1);
 
     ck_assert_int_eq(pleat_conv_forward(s, x, w, NULL, ry), PLEAT_OK);
     ck_assert_int_eq(pleat_conv_by_data(s, y, w, NULL, rx), PLEAT_OK);
     const double product = dot(s->dtype, ry, y, ys);
     ck_assert(dot(s->dtype, rx, x, xs) == product);
     ck_assert(dot(s->dtype, rw, w, ws) == product);
-    free(x), free(y), free(w), free(rx), free(ry), free(rw), free(x_bias), free(y_bias), free(t.y), free(t.dx),
-        free(t.dw);
+    free(x), free(y), free(w), free(rx), free(ry), free(rw), free(x_bias), free(y_bias), free(sum), free(t.y),
+        free(t.dx), free(t.dw), free(t.totals);
 }
 
 /* out is conv2d's; extra rows and columns of the image that no window reaches come by themselves where stride > 1. */
@@ -282,28 +288,29 @@ START_TEST(same_bits_on_any_number_of_threads)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const pleat_conv_shape *s = &shapes[i];
         const int64_t sizes[] = { s->n * s->o * s->out.h * s->out.w, s->n * s->c * s->image.h * s->image.w,
-                                  s->o * s->c / s->groups * s->kernel.h * s->kernel.w };
+                                  s->o * s->c / s->groups * s->kernel.h * s->kernel.w, s->o };
         float *y = fresh(PLEAT_F32, sizes[0]), *x = fresh(PLEAT_F32, sizes[1]), *w = fresh(PLEAT_F32, sizes[2]);
         for (int64_t k = 0; k < sizes[2]; k++)
             w[k] = (float)random_below(1000) / 997;
         for (int64_t k = 0; k < sizes[1]; k++)
             x[k] = (float)random_below(1000) / 991;
-        void *results[5][3];
+        void *results[5][4];
         for (int t = 0; t < 5; t++) {
             static const int threads[] = { 1, 2, 3, 5, 16 };
-            for (int r = 0; r < 3; r++)
-                results[t][r] = malloc((size_t)sizes[r] * sizeof(float));
+            for (int r = 0; r < 4; r++)
+                results[t][r] = calloc((size_t)sizes[r], sizeof(float));
+            void *totals = results[t][3];
             ck_assert_int_eq(pleat_set_threads(threads[t]), PLEAT_OK);
             pleat_parallel_limit_grain(1);
             ck_assert_int_eq(pleat_conv_forward(s, x, w, NULL, results[t][0]), PLEAT_OK);
             ck_assert_int_eq(pleat_conv_by_data(s, y, w, NULL, results[t][1]), PLEAT_OK);
-            ck_assert_int_eq(pleat_conv_by_weight(s, x, y, results[t][2]), PLEAT_OK);
+            ck_assert_int_eq(pleat_conv_by_weight(s, x, y, results[t][2], &totals), PLEAT_OK);
             pleat_parallel_limit_grain(0);
-            for (int r = 0; r < 3; r++)
+            for (int r = 0; r < 4; r++)
                 ck_assert(!memcmp(results[0][r], results[t][r], (size_t)sizes[r] * sizeof(float)));
         }
         for (int t = 0; t < 5; t++)
-            for (int r = 0; r < 3; r++)
+            for (int r = 0; r < 4; r++)
                 free(results[t][r]);
         free(x), free(y), free(w);
     }
@@ -325,11 +332,12 @@ START_TEST(no_memory)
               *x = fresh(PLEAT_F32, s->n * s->c * s->image.h * s->image.w), *w = fresh(PLEAT_F32, s->o * s->c * 9);
         for (int which = 0; which < 3; which++) {
             pleat_status status = PLEAT_ENOMEM;
+            void *none = NULL;
             for (int n = 1; status; n++) {
                 pleat_memory_fail_after(n);
                 status = which == 0   ? pleat_conv_forward(s, x, w, NULL, y)
                          : which == 1 ? pleat_conv_by_data(s, y, w, NULL, x)
-                                      : pleat_conv_by_weight(s, x, y, w);
+                                      : pleat_conv_by_weight(s, x, y, w, &none);
                 ck_assert(status == PLEAT_OK || status == PLEAT_ENOMEM);
                 ck_assert_int_eq(pleat_memory_stats().live_bytes, 0);
                 pleat_error_clear();

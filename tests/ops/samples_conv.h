@@ -4,6 +4,8 @@
 
 #include "collect.h"
 
+#include "ops/conv_op.h"
+
 static void samples_products(void)
 {
     SAMPLE(pleat_matmul(values(7), values(7)));
@@ -132,6 +134,14 @@ static void samples_conv2d_weight(void)
     SAMPLE(pleat_conv2d_weight(values(1, 1, 8, 8), values(1, 1, 4, 4), (pleat_hw){ 2, 2 }, CONV(.dilation = { 3, 3 })));
     SAMPLE(pleat_conv2d_weight(values(0, 3, 5, 5), values(0, 2, 3, 3), (pleat_hw){ 3, 3 }, NULL));
     SAMPLE(pleat_conv2d_weight(values(2, 0, 5, 5), values(2, 2, 3, 3), (pleat_hw){ 3, 3 }, NULL));
+    /* with the gradient by the bias: of direct convolutions, and of products */
+    pleat_tensor *totals;
+    SAMPLE(pleat_conv_weight_grad(values(2, 3, 6, 6), values(2, 2, 4, 4), (pleat_hw){ 3, 3 }, NULL, &totals));
+    SAMPLE(pleat_conv_weight_grad(values(3, 5, 5), values(2, 3, 3), (pleat_hw){ 3, 3 }, NULL, &totals));
+    SAMPLE(pleat_conv_weight_grad(values(2, 2, 4, 20), values(2, 1, 2, 18), (pleat_hw){ 3, 3 }, NULL, &totals));
+    SAMPLE(pleat_conv_weight_grad(values(1, 1, 8, 8), values(1, 1, 4, 4), (pleat_hw){ 2, 2 },
+                                  CONV(.dilation = { 3, 3 }), &totals));
+    SAMPLE(pleat_conv_weight_grad(values(0, 3, 5, 5), values(0, 2, 3, 3), (pleat_hw){ 3, 3 }, NULL, &totals));
 }
 
 #endif

@@ -120,7 +120,7 @@ static void check(int i, pleat_dtype dtype)
     near(&y, want_y, c_each * taps, "forward", i);
     ck_assert_int_eq(pleat_conv_by_data(&s, dy.data, w.data, bias_x.data, dx.data), PLEAT_OK);
     near(&dx, want_x, o_each * taps, "by data", i);
-    ck_assert_int_eq(pleat_conv_by_weight(&s, x.data, dy.data, dw.data), PLEAT_OK);
+    ck_assert_int_eq(pleat_conv_by_weight(&s, x.data, dy.data, dw.data, &(void *){ NULL }), PLEAT_OK);
     near(&dw, want_w, s.n * s.out.h * s.out.w, "by weight", i);
     free(x.data), free(w.data), free(dy.data), free(bias.data), free(bias_x.data), free(y.data), free(dx.data),
         free(dw.data), free(want_y), free(want_x), free(want_w);
@@ -186,7 +186,7 @@ START_TEST(no_memory)
     ck_assert_int_eq(pleat_conv_forward(&s, x, w, NULL, y), PLEAT_ENOMEM);
     pleat_error_clear();
     pleat_memory_fail_after(1);
-    ck_assert_int_eq(pleat_conv_by_weight(&s, x, y, w), PLEAT_ENOMEM);
+    ck_assert_int_eq(pleat_conv_by_weight(&s, x, y, w, &(void *){ NULL }), PLEAT_ENOMEM);
     pleat_error_clear();
     ck_assert_int_eq(pleat_memory_fail_after(0), 0);
     free(x), free(w), free(y);
