@@ -21,8 +21,8 @@
 #define EACH(X) X(1) X(2) X(3) X(4)
 #endif
 
-/* Channels of the image by two vectors whose sums stay in registers: they divide a vector. Tiles that are added up before
- * their sum joins the others': rounding grows with the length of a sum. And the elements of a cache line. */
+/* Channels of the image by two vectors whose sums stay in registers: they divide a vector. Tiles that are added up
+ * before their sum joins the others': rounding grows with the length of a sum. And the elements of a cache line. */
 enum { CHANNELS = VL == 16 ? 8 : 4, SUM = 64, LINE = 16 };
 
 static int64_t least(int64_t a, int64_t b)
