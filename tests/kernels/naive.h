@@ -5,7 +5,8 @@
 
 #include <pleat/base.h>
 
-#include <check.h>
+#include "support/run.h"
+
 #include <stdlib.h>
 #include <string.h>
 

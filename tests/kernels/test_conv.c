@@ -349,24 +349,5 @@ START_TEST(no_memory)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("conv");
-    TCase *tests = tcase_create("conv");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, any_shape);
-    tcase_add_test(tests, usual_shapes);
-    tcase_add_test(tests, long_sums);
-    tcase_add_test(tests, images_of_any_size);
-    tcase_add_test(tests, nothing_to_sum);
-    tcase_add_test(tests, far_padding);
-    tcase_add_test(tests, depthwise);
-    tcase_add_test(tests, results_of_the_same_size);
-    tcase_add_test(tests, pointwise);
-    tcase_add_test(tests, strides);
-    tcase_add_test(tests, few_channels);
-    tcase_add_test(tests, same_bits_on_any_number_of_threads);
-    tcase_add_test(tests, no_memory);
-    suite_add_tcase(suite, tests);
-    return run_suite(suite);
-}
+RUN_TESTS("conv", any_shape, usual_shapes, long_sums, images_of_any_size, nothing_to_sum, far_padding, depthwise,
+          results_of_the_same_size, pointwise, strides, few_channels, same_bits_on_any_number_of_threads, no_memory)

@@ -2,7 +2,8 @@
  * cut of a run giving the same bits. The accuracy of exp and its like is test_math.c's. */
 #include "kernels/elementwise.h"
 
-#include <check.h>
+#include "support/run.h"
+
 #include <math.h>
 #include <string.h>
 

@@ -371,20 +371,5 @@ START_TEST(no_memory)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("gemm");
-    TCase *tests = tcase_create("gemm");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, tile_edges);
-    tcase_add_test(tests, every_layout);
-    tcase_add_test(tests, no_terms_and_no_elements);
-    tcase_add_test(tests, blocks_and_slices);
-    tcase_add_test(tests, batches);
-    tcase_add_test(tests, odd_strides);
-    tcase_add_test(tests, same_bits_on_any_number_of_threads);
-    tcase_add_test(tests, relu_of_nan);
-    tcase_add_test(tests, no_memory);
-    suite_add_tcase(suite, tests);
-    return run_suite(suite);
-}
+RUN_TESTS("gemm", tile_edges, every_layout, no_terms_and_no_elements, blocks_and_slices, batches, odd_strides,
+          same_bits_on_any_number_of_threads, relu_of_nan, no_memory)

@@ -3,7 +3,8 @@
  * kernels/math_body.h states. */
 #include "kernels/elementwise.h"
 
-#include <check.h>
+#include "support/run.h"
+
 #include <math.h>
 #include <string.h>
 

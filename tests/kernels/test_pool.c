@@ -3,7 +3,8 @@
 #include "kernels/pool.h"
 #include "kernels/random.h"
 
-#include <check.h>
+#include "support/run.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,18 +191,4 @@ START_TEST(gather_and_scatter)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("pool kernels");
-    TCase *tc = tcase_create("pool");
-    tcase_add_test(tc, max_of_small_windows);
-    tcase_add_test(tc, max_of_2x2);
-    tcase_add_test(tc, nothing_but_padding);
-    tcase_add_test(tc, gather_and_scatter);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
-}
+RUN_TESTS("pool kernels", max_of_small_windows, max_of_2x2, nothing_but_padding, gather_and_scatter)

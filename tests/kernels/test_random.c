@@ -3,7 +3,8 @@
  * machine runs (ctest sets PLEAT_ISA). */
 #include "kernels/random.h"
 
-#include <check.h>
+#include "support/run.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,21 +227,5 @@ START_TEST(dropout)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("random kernels");
-    TCase *tc = tcase_create("random");
-    tcase_add_test(tc, known_answers);
-    tcase_add_test(tc, uniform_is_the_stream);
-    tcase_add_test(tc, bounds);
-    tcase_add_test(tc, normal_is_box_muller);
-    tcase_add_test(tc, randint_is_uniform);
-    tcase_add_test(tc, any_split_gives_the_same);
-    tcase_add_test(tc, dropout);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
-}
+RUN_TESTS("random kernels", known_answers, uniform_is_the_stream, bounds, normal_is_box_muller, randint_is_uniform,
+          any_split_gives_the_same, dropout)

@@ -114,14 +114,4 @@ START_TEST(empty)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("window");
-    TCase *tests = tcase_create("window");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, any_window);
-    tcase_add_test(tests, wide_rows_and_far_padding);
-    tcase_add_test(tests, empty);
-    suite_add_tcase(suite, tests);
-    return run_suite(suite);
-}
+RUN_TESTS("window", any_window, wide_rows_and_far_padding, empty)
