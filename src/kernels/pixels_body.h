@@ -155,6 +155,8 @@ PLEAT_INLINE void FN(same_column)(bool first, bool final, const pleat_direct_wor
             PLEAT_UNROLL(18)
             for (int r = 0; r < COLUMN + 2; r++) {
                 const bool outside = (r == 0 && above) || (r == COLUMN + 1 && below);
+                if (first && j < 2) /* the next channel's, for all blocks of these lines: no machine foresees them */
+                    __builtin_prefetch(x + r * pitch + plane + j * VL);
                 V at = FN(three_pixel)(outside ? nothing + 1 : x + r * pitch, j, first, final);
                 PLEAT_HOLD(at);
                 PLEAT_UNROLL(3)
