@@ -270,9 +270,9 @@ static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T 
             }
         return;
     }
-    for (int64_t i = 0; i < count; i += VL) {
-        i = i + VL <= count ? i : count - VL; /* the last block overlaps the one before */
-        for (int64_t l = 0; l < lanes; l += VL) {
+    for (int64_t l = 0; l < lanes; l += VL) { /* no more planes at a time: the machine follows so many */
+        for (int64_t i = 0; i < count; i += VL) {
+            i = i + VL <= count ? i : count - VL; /* the last block overlaps the one before */
             V block[VL];
             PLEAT_UNROLL(16)
             for (int64_t n = 0; n < VL; n++)
@@ -423,10 +423,10 @@ static const FN(walk_fn) FN(walks)[WALK_TAPS + 1][2] = {
 static void FN(get_pixels)(const T *from, int64_t row, int64_t lanes, int64_t width, T *to, int64_t count, bool add,
                            T *totals)
 {
-    V sum[2] = { { 0 } };
-    int64_t i = 0;
-    for (; i + VL <= count; i += VL)
-        for (int64_t l = 0; l < width; l += VL) {
+    for (int64_t l = 0; l < width; l += VL) {
+        V sum = add ? FN(load)(totals + l) : (V){ 0 };
+        int64_t i = 0;
+        for (; i + VL <= count; i += VL) {
             V block[VL];
             PLEAT_UNROLL(16)
             for (int64_t n = 0; n < VL; n++)
@@ -435,24 +435,17 @@ static void FN(get_pixels)(const T *from, int64_t row, int64_t lanes, int64_t wi
             PLEAT_UNROLL(16)
             for (int64_t n = 0; n < VL; n++)
                 FN(store)(to + (i + n) * width + l, block[n]);
-            PLEAT_UNROLL(4)
-            for (int64_t half = VL / 2; half > 0; half /= 2) {
-                PLEAT_UNROLL(8)
-                for (int64_t n = 0; n < half; n++)
-                    block[n] += block[n + half];
-            }
-            sum[l / VL] += block[0];
+            sum += FN(add_up)(block);
         }
-    for (; i < count; i++)
-        for (int64_t l = 0; l < width; l += VL) {
+        for (; i < count; i++) {
             T pixel[VL];
             for (int64_t n = 0; n < VL; n++)
                 pixel[n] = l + n < lanes ? from[(l + n) * row + i] : 0;
             FN(store)(to + i * width + l, FN(load)(pixel));
-            sum[l / VL] += FN(load)(pixel);
+            sum += FN(load)(pixel);
         }
-    for (int64_t l = 0; l < width; l += VL)
-        FN(store)(totals + l, add ? FN(load)(totals + l) + sum[l / VL] : sum[l / VL]);
+        FN(store)(totals + l, sum);
+    }
 }
 
 static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,

@@ -3,7 +3,7 @@
  *
  *   T, V, VL    the element, a vector of the instruction set's width, the number of its elements
  *   FN(name)    name_f32 or name_f64
- *   FN(load), FN(store), FN(relu), FN(copy_row), FN(total), FN(transpose), FN(totals)
+ *   FN(load), FN(store), FN(relu), FN(copy_row), FN(total), FN(transpose), FN(add_up), FN(totals)
  *
  * Plain GCC vector extensions, which Clang shares. */
 #ifndef PLEAT_KERNELS_SIMD_H
@@ -196,10 +196,9 @@ PLEAT_INLINE void FN(transpose)(V r[VL])
     }
 }
 
-/* The totals of r[0], r[1], ... in turn; the block is used up. Turned, it is added up side by side. */
-PLEAT_INLINE V FN(totals)(V r[VL])
+/* r[0] + r[1] + ..., by halves; the block is used up. */
+PLEAT_INLINE V FN(add_up)(V r[VL])
 {
-    FN(transpose)(r);
     PLEAT_UNROLL(4)
     for (int half = VL / 2; half > 0; half /= 2) {
         PLEAT_UNROLL(8)
@@ -207,4 +206,11 @@ PLEAT_INLINE V FN(totals)(V r[VL])
             r[n] += r[n + half];
     }
     return r[0];
+}
+
+/* The totals of r[0], r[1], ... in turn; the block is used up. Turned, it is added up side by side. */
+PLEAT_INLINE V FN(totals)(V r[VL])
+{
+    FN(transpose)(r);
+    return FN(add_up)(r);
 }
