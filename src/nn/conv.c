@@ -5,30 +5,31 @@
 #include "tensor/error.h"
 #include "tensor/watch.h"
 
-/* ---- conv2d ---- */
-
-typedef struct {
-    pleat_tensor *weight, *bias;
-    pleat_conv2d_opts opts;
-} conv2d;
-
-static pleat_tensor *conv2d_forward(pleat_module *self, pleat_tensor *x)
-{
-    const conv2d *c = pleat_module_state(self);
-    return pleat_conv2d(x, c->weight, c->bias, &c->opts);
-}
-
-static pleat_tensor *conv2d_forward_relu(pleat_module *self, pleat_tensor *x)
-{
-    const conv2d *c = pleat_module_state(self);
-    pleat_conv2d_opts opts = c->opts;
-    opts.relu = true;
-    return pleat_conv2d(x, c->weight, c->bias, &opts);
-}
-
-static const pleat_module_class conv2d_class = {
-    .name = "conv2d", .state_size = sizeof(conv2d), .forward = conv2d_forward, .forward_relu = conv2d_forward_relu
-};
+/* A layer's state, its class, and what that forwards by: with the options as given, and with a relu in any case. */
+#define LAYER(op)                                                                                                      \
+    typedef struct {                                                                                                   \
+        pleat_tensor *weight, *bias;                                                                                   \
+        pleat_##op##_opts opts;                                                                                        \
+    } op;                                                                                                              \
+    static pleat_tensor *op##_forward(pleat_module *self, pleat_tensor *x)                                             \
+    {                                                                                                                  \
+        const op *layer = pleat_module_state(self);                                                                    \
+        return pleat_##op(x, layer->weight, layer->bias, &layer->opts);                                                \
+    }                                                                                                                  \
+    static pleat_tensor *op##_forward_relu(pleat_module *self, pleat_tensor *x)                                        \
+    {                                                                                                                  \
+        op layer = *(const op *)pleat_module_state(self);                                                              \
+        layer.opts.relu = true;                                                                                        \
+        return pleat_##op(x, layer.weight, layer.bias, &layer.opts);                                                   \
+    }                                                                                                                  \
+    static const pleat_module_class op##_class = {                                                                     \
+        .name = #op, .state_size = sizeof(op), .forward = op##_forward, .forward_relu = op##_forward_relu              \
+    };
+LAYER(conv2d)
+LAYER(conv1d)
+LAYER(conv_transpose2d)
+LAYER(conv_transpose1d)
+#undef LAYER
 
 /* The groups that 0 stands for, or 0 with an error where they do not divide the channels. */
 static int64_t groups_of(const char *layer, int64_t in, int64_t out, int64_t groups)
@@ -45,6 +46,8 @@ static int64_t groups_of(const char *layer, int64_t in, int64_t out, int64_t gro
     }
     return groups ? groups : 1;
 }
+
+/* ---- conv2d ---- */
 
 pleat_module *pleat_nn_conv2d(int64_t in_channels, int64_t out_channels, pleat_hw kernel, const pleat_conv2d_opts *opts)
 {
@@ -66,29 +69,6 @@ pleat_module *pleat_nn_conv2d(int64_t in_channels, int64_t out_channels, pleat_h
 }
 
 /* ---- conv1d ---- */
-
-typedef struct {
-    pleat_tensor *weight, *bias;
-    pleat_conv1d_opts opts;
-} conv1d;
-
-static pleat_tensor *conv1d_forward(pleat_module *self, pleat_tensor *x)
-{
-    const conv1d *c = pleat_module_state(self);
-    return pleat_conv1d(x, c->weight, c->bias, &c->opts);
-}
-
-static pleat_tensor *conv1d_forward_relu(pleat_module *self, pleat_tensor *x)
-{
-    const conv1d *c = pleat_module_state(self);
-    pleat_conv1d_opts opts = c->opts;
-    opts.relu = true;
-    return pleat_conv1d(x, c->weight, c->bias, &opts);
-}
-
-static const pleat_module_class conv1d_class = {
-    .name = "conv1d", .state_size = sizeof(conv1d), .forward = conv1d_forward, .forward_relu = conv1d_forward_relu
-};
 
 /* A window of height 1, whose defaults stay what they are. */
 static pleat_window flat(int64_t kernel, int64_t stride, int64_t padding, int64_t dilation)
@@ -116,30 +96,6 @@ pleat_module *pleat_nn_conv1d(int64_t in_channels, int64_t out_channels, int64_t
 }
 
 /* ---- conv_transpose2d ---- */
-
-typedef struct {
-    pleat_tensor *weight, *bias;
-    pleat_conv_transpose2d_opts opts;
-} conv_transpose2d;
-
-static pleat_tensor *conv_transpose2d_forward(pleat_module *self, pleat_tensor *x)
-{
-    const conv_transpose2d *c = pleat_module_state(self);
-    return pleat_conv_transpose2d(x, c->weight, c->bias, &c->opts);
-}
-
-static pleat_tensor *conv_transpose2d_forward_relu(pleat_module *self, pleat_tensor *x)
-{
-    const conv_transpose2d *c = pleat_module_state(self);
-    pleat_conv_transpose2d_opts opts = c->opts;
-    opts.relu = true;
-    return pleat_conv_transpose2d(x, c->weight, c->bias, &opts);
-}
-
-static const pleat_module_class conv_transpose2d_class = { .name = "conv_transpose2d",
-                                                           .state_size = sizeof(conv_transpose2d),
-                                                           .forward = conv_transpose2d_forward,
-                                                           .forward_relu = conv_transpose2d_forward_relu };
 
 static bool fits(int64_t output_padding, int64_t stride, int64_t dilation)
 {
@@ -178,30 +134,6 @@ pleat_module *pleat_nn_conv_transpose2d(int64_t in_channels, int64_t out_channel
 }
 
 /* ---- conv_transpose1d ---- */
-
-typedef struct {
-    pleat_tensor *weight, *bias;
-    pleat_conv_transpose1d_opts opts;
-} conv_transpose1d;
-
-static pleat_tensor *conv_transpose1d_forward(pleat_module *self, pleat_tensor *x)
-{
-    const conv_transpose1d *c = pleat_module_state(self);
-    return pleat_conv_transpose1d(x, c->weight, c->bias, &c->opts);
-}
-
-static pleat_tensor *conv_transpose1d_forward_relu(pleat_module *self, pleat_tensor *x)
-{
-    const conv_transpose1d *c = pleat_module_state(self);
-    pleat_conv_transpose1d_opts opts = c->opts;
-    opts.relu = true;
-    return pleat_conv_transpose1d(x, c->weight, c->bias, &opts);
-}
-
-static const pleat_module_class conv_transpose1d_class = { .name = "conv_transpose1d",
-                                                           .state_size = sizeof(conv_transpose1d),
-                                                           .forward = conv_transpose1d_forward,
-                                                           .forward_relu = conv_transpose1d_forward_relu };
 
 pleat_module *pleat_nn_conv_transpose1d(int64_t in_channels, int64_t out_channels, int64_t kernel,
                                         const pleat_conv_transpose1d_opts *opts)
