@@ -54,6 +54,32 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 #define PLEAT_LOW_16(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define PLEAT_HIGH_16(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 
+/* The same within each lane of 128 bits, of floats (32) and of doubles (64). And every other lane of a, and of b behind
+ * it. */
+#if PLEAT_VECTOR_BYTES == 64
+#define PLEAT_LANES_LOW_32(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define PLEAT_LANES_HIGH_32(a, b)                                                                                      \
+    __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define PLEAT_LANES_LOW_64(a, b) __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
+#define PLEAT_LANES_HIGH_64(a, b) __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
+#define PLEAT_LANES_EVEN(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5, 8, 9, 12, 13)
+#define PLEAT_LANES_ODD(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7, 10, 11, 14, 15)
+#elif PLEAT_VECTOR_BYTES == 32
+#define PLEAT_LANES_LOW_32(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define PLEAT_LANES_HIGH_32(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define PLEAT_LANES_LOW_64(a, b) __builtin_shufflevector(a, b, 0, 4, 2, 6)
+#define PLEAT_LANES_HIGH_64(a, b) __builtin_shufflevector(a, b, 1, 5, 3, 7)
+#define PLEAT_LANES_EVEN(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5)
+#define PLEAT_LANES_ODD(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
+#else /* one lane */
+#define PLEAT_LANES_LOW_32 PLEAT_LOW_4
+#define PLEAT_LANES_HIGH_32 PLEAT_HIGH_4
+#define PLEAT_LANES_LOW_64 PLEAT_LOW_2
+#define PLEAT_LANES_HIGH_64 PLEAT_HIGH_2
+#define PLEAT_LANES_EVEN(a, b) a
+#define PLEAT_LANES_ODD(a, b) b
+#endif
+
 /* Every other element of a, and of b behind it. */
 #define PLEAT_EVEN_2(a, b) __builtin_shufflevector(a, b, 0, 2)
 #define PLEAT_EVEN_4(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
@@ -90,6 +116,9 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 #undef PLEAT_ANYWHERE
 #undef PLEAT_LOW
 #undef PLEAT_HIGH
+#undef PLEAT_LANE
+#undef PLEAT_LANES_LOW
+#undef PLEAT_LANES_HIGH
 #undef PLEAT_EVEN
 #undef PLEAT_THIRD
 #undef PLEAT_SHIFT_IN
@@ -100,12 +129,18 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 #define VL (PLEAT_VECTOR_BYTES / 4)
 #define FN(name) name##_f32
 #define PLEAT_ANYWHERE pleat_v32_anywhere
+#define PLEAT_LANE 4
+#define PLEAT_LANES_LOW PLEAT_LANES_LOW_32
+#define PLEAT_LANES_HIGH PLEAT_LANES_HIGH_32
 #else
 #define T double
 #define V pleat_v64
 #define VL (PLEAT_VECTOR_BYTES / 8)
 #define FN(name) name##_f64
 #define PLEAT_ANYWHERE pleat_v64_anywhere
+#define PLEAT_LANE 2
+#define PLEAT_LANES_LOW PLEAT_LANES_LOW_64
+#define PLEAT_LANES_HIGH PLEAT_LANES_HIGH_64
 #endif
 #if PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 16
 #define PLEAT_LOW PLEAT_LOW_16
@@ -178,21 +213,30 @@ PLEAT_INLINE T FN(total)(V v)
     return e[0];
 }
 
-/* Turns the VL x VL block of rows r: each pass interleaves the rows i and i + VL/2, and log2 VL passes make a
- * transposition, as perfect shuffles do. */
+/* Turns the VL x VL block of rows r. Each pass takes pairs of rows apart and swaps one bit of the rows' numbers with
+ * one of the columns': of the lanes first, then within them. A shuffle that crosses lanes otherwise would take a
+ * register that says how. */
 PLEAT_INLINE void FN(transpose)(V r[VL])
 {
-    V t[VL];
     PLEAT_UNROLL(4)
-    for (int pass = 1; pass < VL; pass *= 2) {
+    for (int apart = PLEAT_LANE; apart < VL; apart *= 2) {
         PLEAT_UNROLL(16)
-        for (int i = 0; i < VL / 2; i++) {
-            t[2 * i] = PLEAT_LOW(r[i], r[i + VL / 2]);
-            t[2 * i + 1] = PLEAT_HIGH(r[i], r[i + VL / 2]);
+        for (int k = 0; k < VL / 2; k++) {
+            const int i = k + k / apart * apart, j = i + apart;
+            const pleat_v64 a = (pleat_v64)r[i], b = (pleat_v64)r[j];
+            r[i] = (V)PLEAT_LANES_EVEN(a, b);
+            r[j] = (V)PLEAT_LANES_ODD(a, b);
         }
+    }
+    PLEAT_UNROLL(4)
+    for (int apart = PLEAT_LANE / 2; apart > 0; apart /= 2) {
         PLEAT_UNROLL(16)
-        for (int i = 0; i < VL; i++)
-            r[i] = t[i];
+        for (int k = 0; k < VL / 2; k++) {
+            const int i = k + k / apart * apart, j = i + apart;
+            const V a = r[i], b = r[j];
+            r[i] = PLEAT_LANES_LOW(a, b);
+            r[j] = PLEAT_LANES_HIGH(a, b);
+        }
     }
 }
 

@@ -6,24 +6,24 @@
 #define PLEAT_FLOAT 32
 #include "kernels/simd.h"
 
-/* Tiles by two vectors whose sums stay in registers, and by one vector. */
+/* Tiles by two vectors whose sums stay in registers. */
 #if defined PLEAT_ISA_avx512 || defined __aarch64__
 #define MOST 14
-#define NARROW 28
 #define EACH(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #elif defined PLEAT_ISA_avx2
 #define MOST 6
-#define NARROW 12
 #define EACH(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #else
 #define MOST 4
-#define NARROW 12
 #define EACH(X) X(1) X(2) X(3) X(4)
 #endif
 
 /* Channels of the image by two vectors whose sums stay in registers: they divide a vector. Tiles that are added up
  * before their sum joins the others': rounding grows with the length of a sum. And the elements of a cache line. */
 enum { CHANNELS = VL == 16 ? 8 : 4, SUM = 64, LINE = 16 };
+
+/* Calls are rare, and the code is large. */
+#define PLEAT_APART static __attribute__((noinline))
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -179,6 +179,14 @@ PLEAT_INLINE bool more(walk *s)
     return true;
 }
 
+/* The first n elements, and zeros. */
+PLEAT_APART V some(const float *from, int64_t n)
+{
+    V v = { 0 };
+    memcpy(&v, from, (size_t)n * sizeof(float));
+    return v;
+}
+
 /* On by so many pixels of a row. */
 PLEAT_INLINE void step(walk *s, int64_t pixels)
 {
@@ -190,70 +198,90 @@ PLEAT_INLINE void step(walk *s, int64_t pixels)
     }
 }
 
-/* Whole rows of planes, into a strip. What will be read next lies `next` elements on, and may be sent for: the rows
- * of so many planes are too short for the processor to see what follows. */
-PLEAT_INLINE void gather(bool send, const float *from, int64_t plane, int64_t planes, int64_t rows, int64_t width,
-                         int64_t next, int64_t pitch, float *strip)
+/* Whole rows of planes, into a strip; whole: there are vectors' worth of planes and of pixels. What will be read next
+ * lies `next` elements on, and may be sent for: the rows of so many planes are too short for the processor to see what
+ * follows. */
+PLEAT_INLINE void gather_of(bool whole, bool send, const float *from, int64_t plane, int64_t planes, int64_t rows,
+                            int64_t width, int64_t next, int64_t pitch, float *strip)
 {
     const int64_t run = rows * width;
     for (walk s = { run, width, pitch, .n = least(run, VL) }; more(&s); s.p += VL) {
         V r[VL];
-        if (planes >= VL && s.n == VL) {
-            PLEAT_UNROLL(16)
-            for (int k = 0; k < VL; k++) {
+        PLEAT_UNROLL(16)
+        for (int k = 0; k < VL; k++)
+            if (whole) {
                 r[k] = FN(load)(from + k * plane + s.p);
                 if (send)
                     __builtin_prefetch(from + k * plane + s.p + next, 0, 2);
-            }
-        } else
-            for (int64_t k = 0; k < VL; k++) {
-                r[k] = (V){ 0 };
-                if (k < planes)
-                    memcpy(&r[k], from + k * plane + s.p, (size_t)s.n * sizeof(float));
-            }
+            } else
+                r[k] = k < planes ? some(from + k * plane + s.p, s.n) : (V){ 0 };
         FN(transpose)(r);
-        if (s.at + VL <= width) {
+        if (whole && s.at + VL <= width) {
             PLEAT_UNROLL(16)
             for (int k = 0; k < VL; k++)
                 FN(store)(strip + s.offset + k * VL, r[k]);
             step(&s, VL);
-        } else if (s.n == VL) {
+        } else {
             PLEAT_UNROLL(16)
-            for (int k = 0; k < VL; k++, step(&s, 1))
-                FN(store)(strip + s.offset, r[k]);
-        } else
-            for (int64_t k = 0; k < s.n; k++, step(&s, 1))
-                FN(store)(strip + s.offset, r[k]);
+            for (int k = 0; k < VL; k++)
+                if (whole || k < s.n) {
+                    FN(store)(strip + s.offset, r[k]);
+                    step(&s, 1);
+                }
+        }
     }
 }
 
+PLEAT_APART void gather_edge(const float *from, int64_t plane, int64_t planes, int64_t rows, int64_t width,
+                             int64_t pitch, float *strip)
+{
+    gather_of(false, false, from, plane, planes, rows, width, 0, pitch, strip);
+}
+
 /* The other way: pixels that follow one another in the strip as in the planes. */
-PLEAT_INLINE void scatter(bool send, const float *strip, int64_t pixels, int64_t planes, int64_t plane, int64_t next,
-                          float *to)
+PLEAT_INLINE void scatter_of(bool whole, bool send, const float *strip, int64_t pixels, int64_t planes, int64_t plane,
+                             int64_t next, float *to)
 {
     const int64_t n = least(pixels, VL);
     for (int64_t p = 0; p < pixels; p += n) {
         p = least(p, pixels - n);
         V r[VL];
-        if (n == VL) {
-            PLEAT_UNROLL(16)
-            for (int k = 0; k < VL; k++)
-                r[k] = FN(load)(strip + (p + k) * VL);
-        } else
-            for (int64_t k = 0; k < VL; k++)
-                r[k] = k < n ? FN(load)(strip + k * VL) : (V){ 0 };
+        PLEAT_UNROLL(16)
+        for (int k = 0; k < VL; k++)
+            r[k] = whole || k < n ? FN(load)(strip + (p + k) * VL) : (V){ 0 };
         FN(transpose)(r);
-        if (planes >= VL && n == VL) {
-            PLEAT_UNROLL(16)
-            for (int k = 0; k < VL; k++) {
+        PLEAT_UNROLL(16)
+        for (int k = 0; k < VL; k++)
+            if (whole) {
                 FN(store)(to + k * plane + p, r[k]);
                 if (send)
                     __builtin_prefetch(to + k * plane + p + next, 1, 2);
-            }
-        } else
-            for (int64_t k = 0; k < least(planes, VL); k++)
+            } else if (k < planes)
                 memcpy(to + k * plane + p, &r[k], (size_t)n * sizeof(float));
     }
+}
+
+PLEAT_APART void scatter_edge(const float *strip, int64_t pixels, int64_t planes, int64_t plane, float *to)
+{
+    scatter_of(false, false, strip, pixels, planes, plane, 0, to);
+}
+
+PLEAT_INLINE void gather(bool send, const float *from, int64_t plane, int64_t planes, int64_t rows, int64_t width,
+                         int64_t next, int64_t pitch, float *strip)
+{
+    if (planes >= VL && rows * width >= VL)
+        gather_of(true, send, from, plane, planes, rows, width, next, pitch, strip);
+    else
+        gather_edge(from, plane, planes, rows, width, pitch, strip);
+}
+
+PLEAT_INLINE void scatter(bool send, const float *strip, int64_t pixels, int64_t planes, int64_t plane, int64_t next,
+                          float *to)
+{
+    if (planes >= VL && pixels >= VL)
+        scatter_of(true, send, strip, pixels, planes, plane, next, to);
+    else
+        scatter_edge(strip, pixels, planes, plane, to);
 }
 
 /* ---- Between images and matrices ---- */
@@ -270,6 +298,7 @@ typedef struct {
     const float *x;
     int64_t plane, channels, pad;
     pleat_hw size, low; /* of the planes; what the first tile reads first, 0 or less */
+    int64_t strip;      /* from one strip to the next, or 0 */
 } image_side;
 
 /* One dimension: `count` columns of `from` vectors to as many of `to`; add is added, and relu taken, if last. */
@@ -279,8 +308,10 @@ PLEAT_INLINE void turn_columns(turn fn, int n, int from, int to, const float *in
     for (int64_t k = 0; k < count; k++, in += VL, out += VL) {
         V a[6], b[6];
         PLEAT_UNROLL(6)
-        for (int i = 0; i < from; i++)
+        for (int i = 0; i < from; i++) {
             a[i] = FN(load)(in + i * in_row);
+            PLEAT_HOLD(a[i]);
+        }
         fn(n, a, b);
         PLEAT_UNROLL(6)
         for (int i = 0; i < to; i++) {
@@ -291,20 +322,21 @@ PLEAT_INLINE void turn_columns(turn fn, int n, int from, int to, const float *in
     }
 }
 
-/* Down the columns: tiles that read `rows` rows of an image each, n rows apart. */
+/* Down the columns: tiles that read `rows` rows of an image each, n rows apart. follows: the strips hold what the line
+ * before read. */
 PLEAT_INLINE void spread(const pleat_winograd_work *w, turn fn, int n, int rows, const image_side *x, int64_t line,
-                         int64_t lines, float *strip, float *to)
+                         int64_t lines, bool follows, float *strip, float *to)
 {
     const int64_t pitch = pleat_winograd_pitch(w), row = pitch * VL, left = -x->low.w, right = left + x->size.w;
     const int64_t columns = w->tiles_w * n + 2;
-    for (int64_t i = 0; i < rows; i++) {
-        memset(strip + i * row, 0, (size_t)(left * VL) * sizeof *strip);
-        memset(strip + i * row + right * VL, 0, (size_t)(row - right * VL) * sizeof *strip);
-    }
     const int64_t begin = greater(0, line * n + x->low.h);
-    for (int64_t c = 0; c < x->pad; c += VL)
+    for (int64_t c = 0; c < x->pad; c += VL, strip += x->strip) {
+        for (int64_t i = 0; i < rows && !follows; i++) {
+            memset(strip + i * row, 0, (size_t)(left * VL) * sizeof *strip);
+            memset(strip + i * row + right * VL, 0, (size_t)(row - right * VL) * sizeof *strip);
+        }
         for (int64_t i = 0; i < lines; i++) {
-            const int64_t top = (line + i) * n + x->low.h, old = i ? rows - n : 0;
+            const int64_t top = (line + i) * n + x->low.h, old = i || follows ? rows - n : 0;
             memcpy(strip, strip + n * row, (size_t)(old * row) * sizeof *strip);
             const int64_t first = greater(0, least(top + old, x->size.h)), last = least(top + rows, x->size.h);
             for (int64_t k = old; k < rows; k++)
@@ -322,25 +354,27 @@ PLEAT_INLINE void spread(const pleat_winograd_work *w, turn fn, int n, int rows,
             turn_columns(fn, n, rows, n + 2, strip, row, to + (c * w->lines + i * VL) * columns, w->stride, columns,
                          NULL, false);
         }
+    }
 }
 
-static void image(const pleat_winograd_work *w, const float *x, int64_t line, int64_t lines, float *strip, float *to)
+static void image(const pleat_winograd_work *w, const float *x, int64_t line, int64_t lines, bool follows, float *strip,
+                  float *to)
 {
-    const image_side side = { x, w->x_plane, w->c, w->c_pad, w->size, w->low };
+    const image_side side = { x, w->x_plane, w->c, w->c_pad, w->size, w->low, w->strip };
     if (w->tile == 4)
-        spread(w, turn_image, 4, 6, &side, line, lines, strip, to);
+        spread(w, turn_image, 4, 6, &side, line, lines, follows, strip, to);
     else
-        spread(w, turn_image, 2, 4, &side, line, lines, strip, to);
+        spread(w, turn_image, 2, 4, &side, line, lines, follows, strip, to);
 }
 
 static void gradient(const pleat_winograd_work *w, const float *dy, int64_t line, int64_t lines, float *strip,
                      float *to)
 {
-    const image_side side = { dy, w->y_plane, w->o, w->o_pad, w->windows, { 0, 0 } };
+    const image_side side = { dy, w->y_plane, w->o, w->o_pad, w->windows, { 0, 0 }, 0 };
     if (w->tile == 4)
-        spread(w, turn_gradient, 4, 4, &side, line, lines, strip, to);
+        spread(w, turn_gradient, 4, 4, &side, line, lines, false, strip, to);
     else
-        spread(w, turn_gradient, 2, 2, &side, line, lines, strip, to);
+        spread(w, turn_gradient, 2, 2, &side, line, lines, false, strip, to);
 }
 
 PLEAT_INLINE void result_of(const pleat_winograd_work *w, int n, const float *from, int64_t line, int64_t lines,
@@ -445,6 +479,11 @@ static void kernels_gradient(const pleat_winograd_work *w, const float *u, int64
 
 /* ---- Products: of one of the matrices, v[c / VL][tile][VL] and m[o / VL][tile][VL], with a panel of u ---- */
 
+/* From a matrix to the next, in elements. */
+typedef struct {
+    int64_t v, u, m;
+} distance;
+
 /* The first of so many cache lines that a product is to send for, or NULL. */
 static const float *next_of(pleat_winograd_ahead *a, int64_t lines)
 {
@@ -463,63 +502,56 @@ static const float *next_of(pleat_winograd_ahead *a, int64_t lines)
     return at;
 }
 
-/* m of n tiles, one or two vectors of channels. It may send for as many cache lines as there are channels. */
-PLEAT_INLINE void product_of(int n, int vectors, bool send, const float *v, int64_t plane, const float *u,
-                             int64_t depth, const float *ahead, float *m)
+/* m of n tiles, of two vectors of channels: of the same matrix, or (pair) of one and of the next, where a panel is one
+ * vector wide. They lie so far apart in u and in m, and pairs in v as well. It may send for as many cache lines as
+ * there are channels. */
+PLEAT_INLINE void product_of(int n, bool pair, bool send, const pleat_winograd_work *w, distance apart, const float *v,
+                             int64_t plane, const float *u, const float *ahead, float *m)
 {
-    V sum[NARROW][2];
-    PLEAT_UNROLL(28)
-    for (int i = 0; i < n; i++) {
-        PLEAT_UNROLL(2)
-        for (int j = 0; j < vectors; j++)
-            sum[i][j] = (V){ 0 };
-    }
-    for (int64_t c = 0; c < depth; c += VL, v += plane) {
-        const int64_t channels = least(VL, depth - c);
+    const float *other = v + (pair ? apart.v : 0);
+    V sum[MOST][2];
+    PLEAT_UNROLL(14)
+    for (int i = 0; i < n; i++)
+        sum[i][0] = sum[i][1] = (V){ 0 };
+    for (int64_t c = 0; c < w->c; c += VL, v += plane, other += plane) {
+        const int64_t channels = least(VL, w->c - c);
         PLEAT_UNROLL(1)
-        for (int64_t k = 0; k < channels; k++, u += vectors * VL) {
-            V lanes[2];
+        for (int64_t k = 0; k < channels; k++, u += pair ? VL : 2 * VL) {
             if (send)
                 __builtin_prefetch(ahead + (c + k) * LINE, 0, 2);
-            PLEAT_UNROLL(2)
-            for (int j = 0; j < vectors; j++)
-                lanes[j] = FN(load)(u + j * VL);
-            PLEAT_UNROLL(28)
+            const V a = FN(load)(u), b = FN(load)(u + (pair ? apart.u : VL));
+            PLEAT_UNROLL(14)
             for (int i = 0; i < n; i++) {
-                PLEAT_UNROLL(2)
-                for (int j = 0; j < vectors; j++)
-                    sum[i][j] += v[i * VL + k] * lanes[j];
+                sum[i][0] += v[i * VL + k] * a;
+                sum[i][1] += (pair ? other : v)[i * VL + k] * b;
             }
         }
     }
-    PLEAT_UNROLL(28)
+    PLEAT_UNROLL(14)
     for (int i = 0; i < n; i++) {
-        PLEAT_UNROLL(2)
-        for (int j = 0; j < vectors; j++)
-            FN(store)(m + j * plane + i * VL, sum[i][j]);
+        FN(store)(m + i * VL, sum[i][0]);
+        FN(store)(m + (pair ? apart.m : plane) + i * VL, sum[i][1]);
     }
 }
 
-typedef void (*product_fn)(const float *v, int64_t plane, const float *u, int64_t depth, const float *ahead, float *m);
+typedef void (*product_fn)(const pleat_winograd_work *w, distance apart, const float *v, int64_t plane, const float *u,
+                           const float *ahead, float *m);
 
-#define PRODUCT(n, vectors, send)                                                                                      \
-    static void product_##n##_##vectors##_##send(const float *v, int64_t plane, const float *u, int64_t depth,         \
-                                                 const float *ahead, float *m)                                         \
+#define PRODUCT(n, pair, send)                                                                                         \
+    static void product_##n##_##pair##_##send(const pleat_winograd_work *w, distance apart, const float *v,            \
+                                              int64_t plane, const float *u, const float *ahead, float *m)             \
     {                                                                                                                  \
-        product_of(n, vectors, send, v, plane, u, depth, ahead, m);                                                    \
+        product_of(n, pair, send, w, apart, v, plane, u, ahead, m);                                                    \
     }
-#define PRODUCTS(n) PRODUCT(n, 1, 0) PRODUCT(n, 1, 1) PRODUCT(n, 2, 0) PRODUCT(n, 2, 1)
+#define PRODUCTS(n) PRODUCT(n, 0, 0) PRODUCT(n, 0, 1) PRODUCT(n, 1, 0) PRODUCT(n, 1, 1)
 EACH(PRODUCTS)
-PRODUCT(NARROW, 1, 0)
-PRODUCT(NARROW, 1, 1)
 
-#define PRODUCT_ROW(n) { { product_##n##_1_0, product_##n##_1_1 }, { product_##n##_2_0, product_##n##_2_1 } },
+#define PRODUCT_ROW(n) { { product_##n##_0_0, product_##n##_0_1 }, { product_##n##_1_0, product_##n##_1_1 } },
 static const product_fn product[][2][2] = { EACH(PRODUCT_ROW) };
-static const product_fn narrow[2] = { product_NARROW_1_0, product_NARROW_1_1 };
 
 /* u of n channels, one or two vectors: = or += v^T m. */
-PLEAT_INLINE void adjoint_of(int n, int vectors, const float *v, const float *m, int64_t plane, int64_t depth, bool add,
-                             float *u)
+PLEAT_INLINE void adjoint_of(int n, int vectors, bool send, const float *v, const float *m, int64_t plane,
+                             int64_t depth, bool add, const float *ahead, float *u)
 {
     V sum[VL][2];
     PLEAT_UNROLL(16)
@@ -531,6 +563,8 @@ PLEAT_INLINE void adjoint_of(int n, int vectors, const float *v, const float *m,
     PLEAT_UNROLL(1)
     for (int64_t t = 0; t < depth; t++, v += VL, m += VL) {
         V lanes[2];
+        if (send)
+            __builtin_prefetch(ahead + t * LINE, 0, 2);
         PLEAT_UNROLL(2)
         for (int j = 0; j < vectors; j++)
             lanes[j] = FN(load)(m + j * plane);
@@ -549,15 +583,20 @@ PLEAT_INLINE void adjoint_of(int n, int vectors, const float *v, const float *m,
     }
 }
 
-static void adjoint_narrow(const float *v, const float *m, int64_t plane, int64_t depth, bool add, float *u)
-{
-    adjoint_of(VL, 1, v, m, plane, depth, add, u);
-}
+typedef void (*adjoint_fn)(const float *v, const float *m, int64_t plane, int64_t depth, bool add, const float *ahead,
+                           float *u);
 
-static void adjoint_wide(const float *v, const float *m, int64_t plane, int64_t depth, bool add, float *u)
-{
-    adjoint_of(CHANNELS, 2, v, m, plane, depth, add, u);
-}
+#define ADJOINT(n, vectors, send)                                                                                      \
+    static void adjoint_##vectors##_##send(const float *v, const float *m, int64_t plane, int64_t depth, bool add,     \
+                                           const float *ahead, float *u)                                               \
+    {                                                                                                                  \
+        adjoint_of(n, vectors, send, v, m, plane, depth, add, ahead, u);                                               \
+    }
+ADJOINT(VL, 1, 0)
+ADJOINT(VL, 1, 1)
+ADJOINT(CHANNELS, 2, 0)
+ADJOINT(CHANNELS, 2, 1)
+static const adjoint_fn adjoint[2][2] = { { adjoint_1_0, adjoint_1_1 }, { adjoint_2_0, adjoint_2_1 } };
 
 /* n in as few strips as registers allow, evened out: the size of the first. */
 static int64_t even(int64_t n)
@@ -577,20 +616,17 @@ static void multiply(const pleat_winograd_work *w, int64_t i, const float *u, in
     float *m = in_place ? v : v + (n + 2) * v_size;
     const int64_t m_size = in_place ? v_size : pleat_winograd_matrix(w, w->o_pad, lines, VL);
     image_matrices(w, rows, lines, v, v_size);
-    for (int64_t k = 0; k < n + 2; k++)
+    const bool pair = width == VL;
+    const distance apart = { v_size, w->o_pad * w->c, m_size };
+    const int64_t tiles = plane / VL, most = even(tiles);
+    for (int64_t k = 0; k < n + 2; k += pair ? 2 : 1)
         for (int64_t o = 0; o < w->o_pad; o += width) {
             const float *panel = u + ((i * (n + 2) + k) * w->o_pad + o) * w->c, *from = v + k * v_size;
             float *to = m + k * m_size + o / VL * plane;
-            int64_t tiles = plane / VL;
-            for (; width == VL && tiles >= NARROW; tiles -= NARROW, from += NARROW * VL, to += NARROW * VL) {
-                const float *next = next_of(ahead, w->c);
-                narrow[next != NULL](from, plane, panel, w->c, next, to);
-            }
-            const int64_t most = tiles ? even(tiles) : 1;
             for (int64_t t = 0; t < tiles; t += most) {
                 const float *next = next_of(ahead, w->c);
-                product[least(most, tiles - t) - 1][width > VL][next != NULL](from + t * VL, plane, panel, w->c, next,
-                                                                              to + t * VL);
+                product[least(most, tiles - t) - 1][pair][next != NULL](w, apart, from + t * VL, plane, panel, next,
+                                                                        to + t * VL);
             }
         }
     if (n == 4)
@@ -600,7 +636,8 @@ static void multiply(const pleat_winograd_work *w, int64_t i, const float *u, in
 }
 
 static void accumulate(const pleat_winograd_work *w, int64_t i, int64_t panel, int64_t panels, const float *rows,
-                       const float *gradient_rows, int64_t lines, float *v, bool add, float *u)
+                       const float *gradient_rows, int64_t lines, float *v, bool add, pleat_winograd_ahead *ahead,
+                       float *u)
 {
     const int n = w->tile;
     const int64_t width = w->width, plane = lines * w->tiles_w * VL, tiles = plane / VL;
@@ -619,11 +656,14 @@ static void accumulate(const pleat_winograd_work *w, int64_t i, int64_t panel, i
     for (int64_t k = 0; k < n + 2; k++)
         for (int64_t o = 0; o < panels * width; o += width)
             for (int64_t t = 0; t < tiles; t += SUM)
-                for (int64_t c = 0; c < w->c_pad; c += strip)
-                    (is_wide ? adjoint_wide : adjoint_narrow)(
+                for (int64_t c = 0; c < w->c_pad; c += strip) {
+                    const int64_t depth = least(SUM, tiles - t);
+                    const float *next = next_of(ahead, depth);
+                    adjoint[is_wide][next != NULL](
                         v + k * v_size + c / VL * plane + t * VL + c % VL, m + k * m_size + o / VL * plane + t * VL,
-                        plane, least(SUM, tiles - t), add || t > 0,
+                        plane, depth, add || t > 0, next,
                         u + ((i * (n + 2) + k) * w->o_pad + panel * width + o) * w->c_pad + c * width);
+                }
 }
 
 const struct pleat_winograd_kernels PLEAT_K(winograd_kernels) = {

@@ -35,6 +35,7 @@ typedef struct {
     int64_t tiles_w;          /* in a line of tiles */
     int64_t lines;            /* of a block, and */
     int64_t stride;           /* from one of its rows to the next */
+    int64_t strip;            /* from the strip of a vector of channels to the next; or 0, and they take turns */
     bool ahead;               /* pixels are sent for while products are computed */
     bool flip_h, flip_w;      /* the kernels are turned round */
     bool relu;                /* of the result */
@@ -52,9 +53,10 @@ struct pleat_winograd_kernels {
     int64_t vector; /* elements */
     /* A panel's u, from its kernels packed as [c][9][width]. */
     void (*kernels)(const pleat_winograd_work *work, const float *packed, int64_t panel, float *u);
-    /* The rows of `lines` lines of tiles from `line` on, of one image, and those of the result's gradient. */
-    void (*image)(const pleat_winograd_work *work, const float *x, int64_t line, int64_t lines, float *strip,
-                  float *rows);
+    /* The rows of `lines` lines of tiles from `line` on, of one image, and those of the result's gradient. follows: the
+     * strips hold what the line before read, as this function left it. */
+    void (*image)(const pleat_winograd_work *work, const float *x, int64_t line, int64_t lines, bool follows,
+                  float *strips, float *rows);
     void (*gradient)(const pleat_winograd_work *work, const float *dy, int64_t line, int64_t lines, float *strip,
                      float *rows);
     /* Row i of so many lines, from the image's to the result's. All matrices of the row fit into v. */
@@ -65,7 +67,8 @@ struct pleat_winograd_kernels {
                    const float *bias, float *y);
     /* u of row i, of so many panels: = or, to add, += v^T m, of so many lines. There u[panel][c_pad][width]. */
     void (*accumulate)(const pleat_winograd_work *work, int64_t i, int64_t panel, int64_t panels, const float *row,
-                       const float *gradient_row, int64_t lines, float *v, bool add, float *u);
+                       const float *gradient_row, int64_t lines, float *v, bool add, pleat_winograd_ahead *ahead,
+                       float *u);
     /* The panel's kernels (o, c, 3, 3), o's `row` elements apart, from u. */
     void (*kernels_gradient)(const pleat_winograd_work *work, const float *u, int64_t panel, int64_t row, float *dw);
 };

@@ -1,7 +1,8 @@
 /* Winograd convolutions: cuts the lines of tiles of all images into blocks, and runs the blocks in parallel.
  *
- * Forward and by data a block goes all the way, from the image's lines to the result's: its rows stay in the cache. By
- * weight the products sum over tiles, and slices of the blocks have sums of their own, which are added up at last.
+ * Forward and by data a block goes all the way, from the image's lines to the result's, step by step: few rows stay in
+ * the cache, and pixels that two steps share are read once. By weight the products sum over tiles, and slices of the
+ * lines have sums of their own, which are added up at last.
  * Where the kernels are large, many lines make a stage instead: its blocks are turned in parallel, then its rows
  * multiplied in parallel, over all tiles of the stage in order, and its blocks turned back. No bits depend on the
  * number of threads. */
@@ -14,14 +15,14 @@
 #include <pleat/parallel.h>
 
 enum {
-    BLOCK_BYTES = 48 << 10,  /* of a block's matrices, of a row: nearly within an L1 cache of 32 KiB, */
-    WEIGHT_BYTES = 72 << 10, /* or more, where sums come and go with each block */
-    STAGE_BYTES = 4 << 20,   /* of kernels that need stages, */
-    PART_BYTES = 800 << 10,  /* of the matrices that are then multiplied at once: within an L2 cache of 1 MiB, */
-    STAGE_PARTS = 4,         /* which make a stage */
-    ROWS_BYTES = 2 << 20,    /* of a stage by weight, */
-    SUMS_BYTES = 200 << 10,  /* the matrices of which that are multiplied at once */
-    SUMS_CHANNELS = 128,     /* have so many channels of the result at most */
+    BLOCK_BYTES = 48 << 10, /* of a block's matrices, of a row, */
+    STEP_BYTES = 24 << 10,  /* and of a step's: within an L1 cache of 32 KiB */
+    STAGE_BYTES = 4 << 20,  /* of kernels that need stages, */
+    PART_BYTES = 800 << 10, /* of the matrices that are then multiplied at once: within an L2 cache of 1 MiB, */
+    STAGE_PARTS = 4,        /* which make a stage */
+    ROWS_BYTES = 2 << 20,   /* of a stage by weight, */
+    SUMS_BYTES = 200 << 10, /* the matrices of which that are multiplied at once */
+    SUMS_CHANNELS = 128,    /* have so many channels of the result at most */
     AHEAD_BYTES =
         256 << 10, /* of kernels at most where pixels are sent for: beside larger ones they would be in the way */
     SLICE_BYTES = 320 << 10,   /* of a slice's sums, at most */
@@ -71,7 +72,8 @@ typedef struct {
     const pleat_product_grid *groups;
     pleat_winograd_work work;
     int64_t images, tiles_h;
-    int64_t lines, blocks; /* of tiles, of a block; blocks */
+    int64_t lines, blocks; /* of tiles, of a block or slice; blocks */
+    int64_t step;          /* lines of a block that are turned and multiplied at once */
     int64_t panels, matrices;
     int64_t part_lines, part; /* lines, and panels, that are multiplied at once */
     const float *x, *dy;
@@ -81,7 +83,7 @@ typedef struct {
     float *u, *rows, *gradient_rows, *scratch;
     int64_t strip, matrices_size, scratch_size; /* elements, of a worker's */
     int64_t first, last;                        /* lines of the stage */
-    int64_t slices, slice_lines;
+    int64_t slices;
 } plan;
 
 static plan plan_of(const pleat_product *product, const pleat_product_grid *groups, int tile, int64_t channels)
@@ -125,17 +127,20 @@ static int64_t lines_within(const plan *p, int64_t outputs, int64_t bytes)
     return max(1, bytes / (line * (int64_t)sizeof(float)));
 }
 
+/* Lines of a piece, where `lines` lines are cut evenly into pieces of at most `most`, and into at least so many: an
+ * image at most or whole images, which need no lines turned twice. */
+static int64_t piece(const plan *p, int64_t lines, int64_t most, int64_t pieces)
+{
+    if (most > p->tiles_h)
+        most -= most % p->tiles_h;
+    const int64_t size = ceil_div(lines, max(ceil_div(lines, most), pieces));
+    return size > p->tiles_h ? ceil_div(size, p->tiles_h) * p->tiles_h : size;
+}
+
 /* Cuts `lines` lines into blocks of at most `most`, and into enough of them. */
 static void cut(plan *p, int64_t lines, int64_t most, int64_t times)
 {
-    if (most > p->tiles_h) /* whole images, which need no lines turned twice */
-        most -= most % p->tiles_h;
-    p->blocks = ceil_div(lines, most);
-    if (p->blocks * times < CHUNKS)
-        p->blocks = max(p->blocks, min(ceil_div(CHUNKS, times), lines * p->work.tiles_w / LEAST_TILES));
-    p->lines = ceil_div(lines, p->blocks);
-    if (p->lines > p->tiles_h)
-        p->lines = ceil_div(p->lines, p->tiles_h) * p->tiles_h;
+    p->lines = piece(p, lines, most, min(ceil_div(CHUNKS, times), lines * p->work.tiles_w / LEAST_TILES));
     p->blocks = ceil_div(lines, p->lines);
 }
 
@@ -149,6 +154,11 @@ static void lay_out(plan *p, int64_t lines, int64_t part, int64_t outputs)
     p->strip = ceil_div(pleat_winograd_strip(&p->work, vector), 16) * 16;
     p->matrices_size = (p->work.tile + 2) * (pleat_winograd_matrix(&p->work, p->work.c_pad, part, vector) +
                                              pleat_winograd_matrix(&p->work, outputs, part, vector));
+    p->matrices_size = max(p->matrices_size, p->strip);
+    if (lines < p->lines && lines % p->tiles_h) { /* a step leaves its strips to the next */
+        p->work.strip = p->strip;
+        p->strip *= p->work.c_pad / vector;
+    }
 }
 
 static int64_t rows_size(const plan *p)
@@ -175,8 +185,14 @@ static pleat_winograd_ahead ahead_of(const plan *p, const float *x, int64_t imag
     return a;
 }
 
-typedef void (*segment_fn)(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t at,
-                           float *strip);
+/* A run of lines of an image. */
+typedef struct {
+    int64_t group, image, line, lines;
+    bool follows; /* the lines that were turned last */
+    int64_t at;   /* in the rows */
+} segment;
+
+typedef void (*segment_fn)(const plan *p, const segment *s, float *strip);
 
 /* Where a line's numbers begin in a row. */
 static int64_t place(const plan *p, int64_t line)
@@ -184,13 +200,14 @@ static int64_t place(const plan *p, int64_t line)
     return line * (p->work.tiles_w * p->work.tile + 2) * pleat_kernels_get()->winograd->vector;
 }
 
-/* Calls fn for what a run of lines holds of each image; it is at rows + at. */
-static void segments(const plan *p, int64_t group, int64_t begin, int64_t end, int64_t first, float *strip,
-                     segment_fn fn)
+/* Calls fn for what the lines hold of each image. The rows begin with those of line `first`. */
+static void segments(const plan *p, int64_t group, int64_t begin, int64_t end, int64_t first, bool follows,
+                     float *strip, segment_fn fn)
 {
     while (begin < end) {
         const int64_t line = begin % p->tiles_h, lines = min(p->tiles_h - line, end - begin);
-        fn(p, group, begin / p->tiles_h, line, lines, place(p, begin - first), strip);
+        const segment s = { group, begin / p->tiles_h, line, lines, follows && line > 0, place(p, begin - first) };
+        fn(p, &s, strip);
         begin += lines;
     }
 }
@@ -211,20 +228,18 @@ static void turn_kernels(int64_t begin, int64_t end, void *ctx)
     }
 }
 
-static void turn_image(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t at,
-                       float *strip)
+static void turn_image(const plan *p, const segment *s, float *strip)
 {
-    const float *x = p->x + group * p->groups->b[0] + image * p->x_image;
-    pleat_kernels_get()->winograd->image(&p->work, x, line, lines, strip, p->rows + at);
+    const float *x = p->x + s->group * p->groups->b[0] + s->image * p->x_image;
+    pleat_kernels_get()->winograd->image(&p->work, x, s->line, s->lines, s->follows, strip, p->rows + s->at);
 }
 
-static void turn_result(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t at,
-                        float *strip)
+static void turn_result(const plan *p, const segment *s, float *strip)
 {
     const float *bias = p->product->row_bias;
-    float *y = p->y + group * p->groups->c[0] + image * p->y_image;
-    pleat_kernels_get()->winograd->result(&p->work, p->rows + at, line, lines, strip,
-                                          bias ? bias + group * p->groups->row_bias[0] : NULL, y);
+    float *y = p->y + s->group * p->groups->c[0] + s->image * p->y_image;
+    pleat_kernels_get()->winograd->result(&p->work, p->rows + s->at, s->line, s->lines, strip,
+                                          bias ? bias + s->group * p->groups->row_bias[0] : NULL, y);
 }
 
 /* A stage: many blocks, whose rows lie together. */
@@ -238,8 +253,8 @@ static void turn_block(const stage *s, int64_t i, segment_fn fn)
 {
     const plan *p = s->plan;
     const int64_t line = p->first + i * p->lines;
-    segments(p, s->group, line, min(line + p->lines, p->last), p->first, p->scratch + pleat_worker() * p->scratch_size,
-             fn);
+    segments(p, s->group, line, min(line + p->lines, p->last), p->first, false,
+             p->scratch + pleat_worker() * p->scratch_size, fn);
 }
 
 static void turn_images(int64_t begin, int64_t end, void *ctx)
@@ -269,25 +284,28 @@ static void multiply_parts(int64_t begin, int64_t end, void *ctx)
     }
 }
 
-/* Whole blocks, with rows of their own. */
+/* Whole blocks, step by step, with rows of their own. */
 static void run_blocks(int64_t begin, int64_t end, void *ctx)
 {
     plan p = *(const plan *)ctx;
     float *strip = p.scratch + pleat_worker() * p.scratch_size, *matrices = strip + p.strip;
     p.rows = matrices + p.matrices_size;
     for (int64_t i = begin; i < end; i++) {
-        const int64_t group = i / p.blocks, line = i % p.blocks * p.lines;
-        const int64_t last = min(line + p.lines, p.images * p.tiles_h);
-        segments(&p, group, line, last, line, strip, turn_image);
-        /* Where these lines go, and then what the next ones read. */
-        pleat_winograd_ahead y = ahead_of(&p, p.y + group * p.groups->c[0], p.y_image, p.work.y_plane, p.work.o,
-                                          p.work.windows, line, p.lines);
-        pleat_winograd_ahead x =
-            ahead_of(&p, p.x + group * p.groups->b[0], p.x_image, p.work.x_plane, p.work.c, p.work.size, last, p.lines);
-        for (int64_t k = 0; k < p.work.tile + 2; k++)
-            pleat_kernels_get()->winograd->multiply(&p.work, k, p.u + group * p.u_group, last - line, matrices,
-                                                    y.images ? &y : &x, p.rows + k * p.work.stride);
-        segments(&p, group, line, last, line, strip, turn_result);
+        const int64_t group = i / p.blocks, start = i % p.blocks * p.lines;
+        const int64_t stop = min(start + p.lines, p.images * p.tiles_h);
+        for (int64_t line = start; line < stop; line += p.step) {
+            const int64_t last = min(line + p.step, stop);
+            segments(&p, group, line, last, line, line > start, strip, turn_image);
+            /* Where these lines go, and then what the next ones read. */
+            pleat_winograd_ahead y = ahead_of(&p, p.y + group * p.groups->c[0], p.y_image, p.work.y_plane, p.work.o,
+                                              p.work.windows, line, p.step);
+            pleat_winograd_ahead x = ahead_of(&p, p.x + group * p.groups->b[0], p.x_image, p.work.x_plane, p.work.c,
+                                              p.work.size, last, p.step);
+            for (int64_t k = 0; k < p.work.tile + 2; k++)
+                pleat_kernels_get()->winograd->multiply(&p.work, k, p.u + group * p.u_group, last - line, matrices,
+                                                        y.images ? &y : &x, p.rows + k * p.work.stride);
+            segments(&p, group, line, last, line, false, matrices, turn_result);
+        }
     }
 }
 
@@ -311,9 +329,10 @@ pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_produ
         cut(&p, stage_lines, ceil_div(stage_lines, CHUNKS), 1);
     } else { /* larger where the kernels are: they come from further away, once for every block */
         cut(&p, lines, lines_within(&p, p.work.o_pad, max(BLOCK_BYTES, u_bytes / 8)), count);
-        p.part_lines = p.lines;
+        p.step = piece(&p, p.lines, lines_within(&p, p.work.o_pad, max(STEP_BYTES, u_bytes / 8)), 1);
+        p.part_lines = p.step;
     }
-    lay_out(&p, staged ? stage_lines : p.lines, p.part_lines, p.work.o_pad);
+    lay_out(&p, staged ? stage_lines : p.step, p.part_lines, p.work.o_pad);
     const int64_t rows = rows_size(&p), packed = 9 * p.work.c * p.work.width + 16;
     p.scratch_size =
         ceil_div(max(staged ? max(p.strip, p.matrices_size) : p.strip + p.matrices_size + rows, packed), 16) * 16;
@@ -342,11 +361,10 @@ pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_produ
 
 /* ---- By weight ---- */
 
-static void turn_gradient(const plan *p, int64_t group, int64_t image, int64_t line, int64_t lines, int64_t at,
-                          float *strip)
+static void turn_gradient(const plan *p, const segment *s, float *strip)
 {
-    const float *dy = p->dy + group * p->groups->a[0] + image * p->y_image;
-    pleat_kernels_get()->winograd->gradient(&p->work, dy, line, lines, strip, p->gradient_rows + at);
+    const float *dy = p->dy + s->group * p->groups->a[0] + s->image * p->y_image;
+    pleat_kernels_get()->winograd->gradient(&p->work, dy, s->line, s->lines, strip, p->gradient_rows + s->at);
 }
 
 static void turn_both(int64_t begin, int64_t end, void *ctx)
@@ -363,6 +381,7 @@ static void accumulate_parts(int64_t begin, int64_t end, void *ctx)
     const stage *s = ctx;
     const plan *p = s->plan;
     const int64_t parts = ceil_div(p->panels, p->part);
+    pleat_winograd_ahead none = { 0 };
     for (int64_t i = begin; i < end; i++) {
         const int64_t row = i / parts, panel = i % parts * p->part, lines = p->last - p->first;
         for (int64_t line = 0; line < lines; line += p->part_lines) {
@@ -370,7 +389,7 @@ static void accumulate_parts(int64_t begin, int64_t end, void *ctx)
             pleat_kernels_get()->winograd->accumulate(
                 &p->work, row, panel, min(p->part, p->panels - panel), p->rows + at, p->gradient_rows + at,
                 min(p->part_lines, lines - line), p->scratch + pleat_worker() * p->scratch_size, p->first + line > 0,
-                p->u);
+                &none, p->u);
         }
     }
 }
@@ -393,15 +412,20 @@ static void run_slices(int64_t begin, int64_t end, void *ctx)
     p.gradient_rows = p.rows + rows_size(&p);
     for (int64_t i = begin; i < end; i++) {
         float *u = p.u + i * p.u_group;
-        const int64_t start = i * p.slice_lines, stop = min(start + p.slice_lines, p.images * p.tiles_h);
-        for (int64_t line = start; line < stop; line += p.lines) {
-            const int64_t last = min(line + p.lines, stop);
-            segments(&p, s->group, line, last, line, strip, turn_image);
-            segments(&p, s->group, line, last, line, strip, turn_gradient);
+        const int64_t start = i * p.lines, stop = min(start + p.lines, p.images * p.tiles_h);
+        for (int64_t line = start; line < stop; line += p.step) {
+            const int64_t last = min(line + p.step, stop);
+            segments(&p, s->group, line, last, line, line > start, strip, turn_image);
+            segments(&p, s->group, line, last, line, false, matrices, turn_gradient);
+            /* What the next lines read. */
+            pleat_winograd_ahead x = ahead_of(&p, p.x + s->group * p.groups->b[0], p.x_image, p.work.x_plane, p.work.c,
+                                              p.work.size, last, p.step);
+            pleat_winograd_ahead dy = ahead_of(&p, p.dy + s->group * p.groups->a[0], p.y_image, p.work.y_plane,
+                                               p.work.o, p.work.windows, last, p.step);
             for (int64_t k = 0; k < p.work.tile + 2; k++)
                 pleat_kernels_get()->winograd->accumulate(&p.work, k, 0, p.panels, p.rows + k * p.work.stride,
                                                           p.gradient_rows + k * p.work.stride, last - line, matrices,
-                                                          line > start, u);
+                                                          line > start, x.images > 0 ? &x : &dy, u);
         }
     }
 }
@@ -419,11 +443,11 @@ static void add_slices(int64_t begin, int64_t end, void *ctx)
 static pleat_status weight_by_slices(plan *p, int64_t groups)
 {
     const int64_t lines = p->images * p->tiles_h, size = p->u_group * (int64_t)sizeof(float);
-    p->slices = min(max(4, min(CHUNKS, SLICES_BYTES / size)), lines);
-    p->slice_lines = ceil_div(lines, p->slices);
-    p->slices = ceil_div(lines, p->slice_lines);
-    cut(p, p->slice_lines, lines_within(p, p->work.o_pad, WEIGHT_BYTES), CHUNKS);
-    lay_out(p, p->lines, p->lines, p->work.o_pad);
+    p->lines = piece(p, lines, lines, max(4, min(CHUNKS, SLICES_BYTES / size)));
+    p->slices = ceil_div(lines, p->lines);
+    p->work.ahead = size <= AHEAD_BYTES;
+    p->step = piece(p, p->lines, lines_within(p, p->work.o_pad, max(STEP_BYTES, size / 2)), 1);
+    lay_out(p, p->step, p->step, p->work.o_pad);
     p->scratch_size = ceil_div(p->strip + p->matrices_size + 2 * rows_size(p), 16) * 16;
     p->u = pleat_alloc((size_t)(p->slices * p->u_group + pleat_threads() * p->scratch_size) * sizeof(float));
     if (!p->u)
