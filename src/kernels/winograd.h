@@ -33,7 +33,7 @@ typedef struct {
     pleat_hw low;             /* the row and column of the image that the first tap of window (0, 0) reads; 0 or less */
     int64_t x_plane, y_plane; /* strides of channels, of the image and of the result, in elements */
     int64_t tiles_w;          /* in a line of tiles */
-    int64_t lines;            /* of a block, and */
+    int64_t lines;            /* whose rows lie together, and */
     int64_t stride;           /* from one of its rows to the next */
     int64_t strip;            /* from the strip of a vector of channels to the next; or 0, and they take turns */
     bool ahead;               /* pixels are sent for while products are computed */
