@@ -27,6 +27,35 @@
 /* A's panel has a multiple of so many steps and one more: packing runs over, and B's panels stay aligned. */
 #define SLACK 16
 
+enum {
+    A_STAYS = 160 << 10, /* bytes at most of A that stay in the L2 cache beside a panel of B and the next one */
+    B_STAYS = 512 << 10  /* and of B alone */
+};
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A column of C: which of its line, its image's line, and image. */
+typedef struct {
+    int64_t x, y, image;
+} spot;
+
+static spot spot_of(const pleat_target *c, int64_t column)
+{
+    return (spot){ column % c->width, column / c->width % c->height, column / c->width / c->height };
+}
+
+static void move_on(const pleat_target *c, spot *at, int64_t columns)
+{
+    for (at->x += columns; at->x >= c->width; at->x -= c->width)
+        if (++at->y == c->height) {
+            at->y = 0;
+            at->image++;
+        }
+}
+
 #define PLEAT_FLOAT 32
 #include "kernels/simd.h"
 /* simd.h's names first */

@@ -12,7 +12,9 @@ typedef struct {
     bool panel;
     bool add;
     const T *row_bias, *col_bias;
-    bool relu; /* of what is then C */
+    bool relu;      /* of what is then C */
+    const T *ahead; /* where the first line lies that is asked for meanwhile, one every two steps, or NULL */
+    int64_t ahead_step;
 } FN(tile);
 
 /* From here on the compiler does not know where p points: it computes no pointer of its own from it, and what it reads
@@ -46,7 +48,7 @@ PLEAT_INLINE void FN(ask)(const char *b, int vectors)
         __builtin_prefetch(b + sizeof(V));
 }
 
-PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool panel)
+PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool panel, bool send)
 {
     V sum[MR][2];
     PLEAT_UNROLL(16)
@@ -54,6 +56,8 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
         sum[i][0] = sum[i][1] = (V){ 0 };
     const int64_t size = (int64_t)sizeof(T), a_step = panel ? MR * size : size, b_step = t->b_step * size;
     int64_t lane = t->a_lane * size, lane3 = 3 * lane;
+    const char *ahead = (const char *)t->ahead;
+    const int64_t ahead_step = t->ahead_step * size;
     const char *a[3] = { (const char *)t->a }, *b = (const char *)t->b;
     a[1] = rows > 5 && !panel ? a[0] + 5 * lane : a[0];
     a[2] = rows > 10 && !panel ? a[1] + 5 * lane : a[0];
@@ -66,6 +70,10 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
         FN(ask)(b + AHEAD * b_step, vectors);
         FN(step)(sum, a, lane, lane3, 0, b, rows, vectors, panel);
         b += b_step;
+        if (send) {
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += ahead_step;
+        }
         FN(ask)(b + AHEAD * b_step, vectors);
         FN(step)(sum, a, lane, lane3, a_step, b, rows, vectors, panel);
         b += b_step;
@@ -114,10 +122,12 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
 #define TILE(rows)                                                                                                     \
     static void FN(tile_##rows)(const FN(tile) * t, int vectors)                                                       \
     {                                                                                                                  \
-        if (vectors > 1)                                                                                               \
-            t->panel ? FN(tile_of)(t, rows, 2, true) : FN(tile_of)(t, rows, 2, false);                                 \
+        if (vectors > 1 && t->ahead)                                                                                   \
+            t->panel ? FN(tile_of)(t, rows, 2, true, true) : FN(tile_of)(t, rows, 2, false, true);                     \
+        else if (vectors > 1)                                                                                          \
+            t->panel ? FN(tile_of)(t, rows, 2, true, false) : FN(tile_of)(t, rows, 2, false, false);                   \
         else                                                                                                           \
-            t->panel ? FN(tile_of)(t, rows, 1, true) : FN(tile_of)(t, rows, 1, false);                                 \
+            t->panel ? FN(tile_of)(t, rows, 1, true, false) : FN(tile_of)(t, rows, 1, false, false);                   \
     }
 ROWS(TILE)
 #undef TILE
@@ -174,61 +184,104 @@ static const T *FN(panel)(const pleat_operand *o, int64_t width, int64_t first, 
            (o->state == PLEAT_PACKED ? first / width * o->lane + k * width : first * o->lane + k * o->step[2]);
 }
 
+/* A block of C while K's steps from k on are summed. */
+typedef struct {
+    const pleat_product *p;
+    int64_t i_begin, i_end, height, j_begin, j_end, k, depth;
+    bool first, last; /* of the block's steps */
+    const T *a_panel, *b_panels;
+} FN(run);
+
+/* What the tiles of a row share. */
+PLEAT_INLINE FN(tile) FN(tiles_from)(const FN(run) * r, int64_t i)
+{
+    const pleat_product *p = r->p;
+    return (FN(tile)){ .depth = r->depth,
+                       .a = p->a.state == PLEAT_UNPACKED ? r->a_panel : FN(panel)(&p->a, MR, i, r->k),
+                       .a_lane = p->a.lane,
+                       .panel = p->a.state != PLEAT_IN_PLACE,
+                       .c_row = p->c.row,
+                       .add = !r->first || p->accumulate,
+                       .row_bias = r->first && p->row_bias ? (const T *)p->row_bias + i : NULL,
+                       .relu = p->relu && r->last };
+}
+
+/* And what is left: the tile in row i at column j, which is at that place. */
+PLEAT_INLINE void FN(tile_at)(const FN(run) * r, FN(tile) * t, int64_t i, int64_t j, const spot *at, bool asks)
+{
+    const pleat_product *p = r->p;
+    const pleat_target *c = &p->c;
+    const int64_t rows = least(r->height, r->i_end - i), columns = least(NR, r->j_end - j);
+    const bool b_lies = p->b.state == PLEAT_IN_PLACE && columns == NR;
+    t->b = b_lies || p->b.state == PLEAT_PACKED ? FN(panel)(&p->b, NR, j, r->k)
+                                                : r->b_panels + (j - r->j_begin) * r->depth;
+    t->b_step = b_lies ? p->b.step[2] : NR;
+    t->col_bias = r->first && p->col_bias ? (const T *)p->col_bias + j : NULL;
+    t->c = (T *)c->base + i * c->row + at->image * c->image + at->y * c->line + at->x * c->column;
+    if (asks) {
+        /* the next panel's vectors: a tile has time for one of two in half of the steps */
+        const int64_t part = (i - r->i_begin) / r->height;
+        t->ahead = t->b + NR + part / 2 * VL + part % 2 * (r->depth / 2) * t->b_step;
+        t->ahead_step = t->b_step;
+    }
+    if ((columns == NR || columns == VL) && c->column == 1 && at->x + columns <= c->width)
+        FN(tiles)[rows - 1](t, (int)(columns / VL));
+    else
+        FN(tile_edge)(t, c, at->x, at->y, rows, columns);
+}
+
+/* Rows of tiles one after the other, so that all of the chunk of B stays in the L2 cache, and C is written in long
+ * lines. But where most of the traffic is B's, which comes from memory, and A stays in the cache: panel by panel of B,
+ * and the next one is fetched while this one's tiles are computed. */
 static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end,
                       int64_t k_begin, int64_t k_end, void *scratch)
 {
     const pleat_target *c = &p->c;
-    const int64_t limit = PLEAT_GEMM_DEPTH / (int64_t)sizeof(T), blocks = (k_end - k_begin + limit - 1) / limit;
+    const int64_t size = (int64_t)sizeof(T), limit = PLEAT_GEMM_DEPTH / size;
+    const int64_t blocks = (k_end - k_begin + limit - 1) / limit;
     const int64_t most = blocks ? (k_end - k_begin + blocks - 1) / blocks : 0;
-    const bool a_lies = p->a.state == PLEAT_IN_PLACE;
     /* rows that lie in memory are shared out evenly among tiles; a panel of A has MR of them */
-    const int64_t tiles = (i_end - i_begin + MR - 1) / MR, height = a_lies ? (i_end - i_begin + tiles - 1) / tiles : MR;
+    const int64_t m = i_end - i_begin, tiles = (m + MR - 1) / MR;
     T *a_panel = scratch, *b_panels = a_panel + (most + SLACK) / SLACK * SLACK * MR;
+    const bool by_panels = p->a.state != PLEAT_UNPACKED && p->b.state == PLEAT_IN_PLACE && most >= m &&
+                           m * most * size <= A_STAYS && p->n * most * size > B_STAYS;
+    FN(run)
+    r = { .p = p,
+          .i_begin = i_begin,
+          .i_end = i_end,
+          .height = p->a.state == PLEAT_IN_PLACE ? (m + tiles - 1) / tiles : MR,
+          .j_begin = j_begin,
+          .j_end = j_end,
+          .k = k_begin,
+          .first = true,
+          .a_panel = a_panel,
+          .b_panels = b_panels };
     /* once through even where K is empty: C is the bias then */
-    int64_t k = k_begin;
     do {
-        const int64_t depth = k_end - k < most ? k_end - k : most;
-        const bool first = k == k_begin;
+        r.depth = least(most, k_end - r.k);
+        r.last = r.k + r.depth >= k_end;
         for (int64_t j = j_begin; j < j_end; j += NR)
             if (p->b.state == PLEAT_UNPACKED || (p->b.state == PLEAT_IN_PLACE && j_end - j < NR))
-                p->b.pack(&p->b, j, j_end - j < NR ? j_end - j : NR, k, depth, NR, b_panels + (j - j_begin) * depth);
-        for (int64_t i = i_begin; i < i_end; i += height) {
-            const int64_t rows = i_end - i < height ? i_end - i : height;
-            FN(tile)
-            t = { .depth = depth,
-                  .a = a_panel,
-                  .a_lane = p->a.lane,
-                  .panel = !a_lies,
-                  .c_row = c->row,
-                  .add = !first || p->accumulate,
-                  .row_bias = first && p->row_bias ? (const T *)p->row_bias + i : NULL,
-                  .relu = p->relu && k + depth >= k_end };
-            if (p->a.state == PLEAT_UNPACKED)
-                p->a.pack(&p->a, i, rows, k, depth, MR, a_panel);
-            else
-                t.a = FN(panel)(&p->a, MR, i, k);
-            int64_t x = j_begin % c->width, y = j_begin / c->width % c->height, image = j_begin / c->width / c->height;
-            for (int64_t j = j_begin; j < j_end; j += NR) {
-                const int64_t columns = j_end - j < NR ? j_end - j : NR;
-                const bool b_lies = p->b.state == PLEAT_IN_PLACE && columns == NR;
-                t.b = b_lies || p->b.state == PLEAT_PACKED ? FN(panel)(&p->b, NR, j, k)
-                                                           : b_panels + (j - j_begin) * depth;
-                t.b_step = b_lies ? p->b.step[2] : NR;
-                t.col_bias = first && p->col_bias ? (const T *)p->col_bias + j : NULL;
-                t.c = (T *)c->base + i * c->row + image * c->image + y * c->line + x * c->column;
-                if ((columns == NR || columns == VL) && c->column == 1 && x + columns <= c->width)
-                    FN(tiles)[rows - 1](&t, (int)(columns / VL));
-                else
-                    FN(tile_edge)(&t, c, x, y, rows, columns);
-                for (x += NR; x >= c->width; x -= c->width)
-                    if (++y == c->height) {
-                        y = 0;
-                        image++;
-                    }
+                p->b.pack(&p->b, j, least(NR, j_end - j), r.k, r.depth, NR, b_panels + (j - j_begin) * r.depth);
+        spot at = spot_of(c, j_begin);
+        if (by_panels)
+            for (int64_t j = j_begin; j < j_end; j += NR, move_on(c, &at, NR))
+                for (int64_t i = i_begin; i < i_end; i += r.height) {
+                    FN(tile) t = FN(tiles_from)(&r, i);
+                    FN(tile_at)(&r, &t, i, j, &at, j_end - j >= 2 * NR && i - i_begin < 4 * r.height);
+                }
+        else
+            for (int64_t i = i_begin; i < i_end; i += r.height) {
+                if (p->a.state == PLEAT_UNPACKED)
+                    p->a.pack(&p->a, i, least(r.height, i_end - i), r.k, r.depth, MR, a_panel);
+                FN(tile) t = FN(tiles_from)(&r, i);
+                at = spot_of(c, j_begin);
+                for (int64_t j = j_begin; j < j_end; j += NR, move_on(c, &at, NR))
+                    FN(tile_at)(&r, &t, i, j, &at, false);
             }
-        }
-        k += depth;
-    } while (k < k_end);
+        r.k += r.depth;
+        r.first = false;
+    } while (r.k < k_end);
 }
 
 static void FN(add_slices)(const pleat_product *p, const void *partial, int64_t slices, int64_t i_begin, int64_t i_end)
