@@ -243,7 +243,7 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
     /* rows that lie in memory are shared out evenly among tiles; a panel of A has MR of them */
     const int64_t m = i_end - i_begin, tiles = (m + MR - 1) / MR;
     T *a_panel = scratch, *b_panels = a_panel + (most + SLACK) / SLACK * SLACK * MR;
-    const bool by_panels = p->a.state != PLEAT_UNPACKED && p->b.state == PLEAT_IN_PLACE && most >= m &&
+    const bool by_panels = p->a.state != PLEAT_UNPACKED && p->b.state == PLEAT_IN_PLACE && most >= 2 * m &&
                            m * most * size <= A_STAYS && p->n * most * size > B_STAYS;
     FN(run)
     r = { .p = p,

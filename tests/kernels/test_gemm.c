@@ -174,6 +174,9 @@ START_TEST(blocks_and_slices)
                              .relu = c & 1 });
         check_both((sample){ .m = 300, .n = 70, .k = 330, .b = COLUMNS, .c = (layout)c, .relu = true });
         check_both((sample){ .m = 33, .n = 1100, .k = 70, .c = (layout)c, .row_bias = true });
+        /* B too large for a cache, panel by panel; A in place and packed */
+        check_both((sample){ .m = 31, .n = 600, .k = 601, .c = (layout)c, .accumulate = c & 1, .row_bias = true });
+        check_both((sample){ .m = 31, .n = 600, .k = 601, .a = COLUMNS, .c = (layout)c, .relu = true });
     }
     /* strides that meet in one place of a cache, so that operands are packed: ahead of many chunks */
     for (int a = 0; a < LAYOUTS; a++)
