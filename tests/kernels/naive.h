@@ -48,13 +48,4 @@ static inline double dot(pleat_dtype dtype, const void *a, const void *b, int64_
     return sum;
 }
 
-static inline int run_suite(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
-}
-
 #endif
