@@ -138,9 +138,6 @@ static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y,
 
 /* ---- Over output channels ---- */
 
-/* From here on the compiler does not know where p points: what it reads by it it has not read before. */
-#define FORGET(p) __asm__("" : "+r"(p))
-
 /* The sums of `count` neighbouring pixels by `vectors` vectors of output channels, over some taps: as gemm's tile, but
  * each tap's pixels are read from the copy where they lie. The count and the vectors are constants at every call. A
  * third of the pixels both of their products read for themselves, which saves an instruction each. */
@@ -157,13 +154,13 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t
     PLEAT_UNROLL(2)
     for (int64_t k = 0; k < depth; k++, weights += width) {
         const T *at = x + offset[k];
-        FORGET(at); /* one register: an address that is a sum splits every product in two operations */
+        PLEAT_FORGET(at); /* one register: an address that is a sum splits every product in two operations */
         const V w0 = FN(load)(weights), w1 = vectors > 1 ? FN(load)(weights + VL) : w0;
         PLEAT_UNROLL(16)
         for (int i = 0; i < count; i++) {
             sum[i][0] += at[i] * w0;
             if (vectors > 1 && i % 3 == 0)
-                FORGET(at);
+                PLEAT_FORGET(at);
             if (vectors > 1)
                 sum[i][1] += at[i] * w1;
         }
@@ -538,4 +535,3 @@ static void FN(add_slices)(const pleat_direct_work *w, T *sums, int64_t slices, 
 }
 
 #undef NR
-#undef FORGET

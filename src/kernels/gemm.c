@@ -32,11 +32,6 @@ enum {
     B_STAYS = 512 << 10  /* and of B alone */
 };
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* A column of C: which of its line, its image's line, and image. */
 typedef struct {
     int64_t x, y, image;

@@ -17,10 +17,6 @@ typedef struct {
     int64_t ahead_step;
 } FN(tile);
 
-/* From here on the compiler does not know where p points: it computes no pointer of its own from it, and what it reads
- * by p it has not read before. */
-#define FORGET(p) __asm__("" : "+r"(p))
-
 /* One step of K. Rows of A that lie anywhere are five to a pointer: x86 adds one, two or four times a register to it,
  * and three times is a register of its own. Where a multiply-add takes an element of memory, a row that both of its
  * read for themselves saves an instruction; no more than a third of the rows do, as there are two reads in a cycle. */
@@ -34,7 +30,7 @@ PLEAT_INLINE void FN(step)(V sum[MR][2], const char *a[3], int64_t lane, int64_t
         const int from = panel ? 0 : i / 5;
         sum[i][0] += *(const T *)(a[from] + row + at) * b0;
         if (MEMORY_OPERANDS && (panel ? i % 3 == 0 : i % 5 == 0))
-            FORGET(a[from]);
+            PLEAT_FORGET(a[from]);
         if (vectors > 1)
             sum[i][1] += *(const T *)(a[from] + row + at) * b1;
     }
@@ -502,5 +498,4 @@ static void FN(direct)(const pleat_gemm_work *w)
         }
 }
 
-#undef FORGET
 #undef NR

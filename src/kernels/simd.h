@@ -43,6 +43,14 @@ typedef double pleat_v64_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES)
 #else
 #define PLEAT_HOLD(v) ((void)0)
 #endif
+/* From here on the compiler does not know where p points: it computes no pointer of its own from it, and what it reads
+ * by p it has not read before. */
+#define PLEAT_FORGET(p) __asm__("" : "+r"(p))
+
+PLEAT_INLINE int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* The elements of a and b in turn, from the front (LOW) or the back half (HIGH). */
 #define PLEAT_LOW_2(a, b) __builtin_shufflevector(a, b, 0, 2)

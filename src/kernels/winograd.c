@@ -25,11 +25,6 @@ enum { CHANNELS = VL == 16 ? 8 : 4, SUM = 64, LINE = 16 };
 /* Calls are rare, and the code is large. */
 #define PLEAT_APART static __attribute__((noinline))
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t greater(int64_t a, int64_t b)
 {
     return a > b ? a : b;
