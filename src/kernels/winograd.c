@@ -147,6 +147,17 @@ ADJOINT(CHANNELS, 2, 0)
 ADJOINT(CHANNELS, 2, 1)
 static const adjoint_fn adjoint[2][2] = { { adjoint_1_0, adjoint_1_1 }, { adjoint_2_0, adjoint_2_1 } };
 
+/* So many vectors of channels: = or += the sums of m over its tiles. */
+static void add_tiles(const float *m, int64_t plane, int64_t vectors, bool add, float *sums)
+{
+    for (int64_t k = 0; k < vectors; k++, sums += VL) {
+        V sum = { 0 };
+        for (int64_t t = 0; t < plane; t += VL, m += VL)
+            sum += FN(load)(m);
+        FN(store)(sums, add ? FN(load)(sums) + sum : sum);
+    }
+}
+
 /* ---- A row of tiles ---- */
 
 /* n in as few strips as registers allow, evened out: the size of the first. */
@@ -202,6 +213,9 @@ static void accumulate(const pleat_winograd_work *w, int64_t i, int64_t panel, i
         turn_rows(w, turn_gradient, 4, 4, gradient_rows, panels * width, lines, m, m_size);
     else
         turn_rows(w, turn_gradient, 2, 2, gradient_rows, panels * width, lines, m, m_size);
+    if (i == 1) /* at (1, 1) is the sum of a tile's pixels */
+        add_tiles(m + m_size, plane, panels * width / VL, add,
+                  u + (n + 2) * (n + 2) * w->o_pad * w->c_pad + panel * width);
     const bool is_wide = width > VL;
     const int64_t strip = is_wide ? CHANNELS : VL;
     for (int64_t k = 0; k < n + 2; k++)

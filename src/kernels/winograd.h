@@ -65,7 +65,8 @@ struct pleat_winograd_kernels {
     /* The lines' pixels; bias (o elements) or NULL. */
     void (*result)(const pleat_winograd_work *work, const float *rows, int64_t line, int64_t lines, float *strip,
                    const float *bias, float *y);
-    /* u of row i, of so many panels: = or, to add, += v^T m, of so many lines. There u[panel][c_pad][width]. */
+    /* u of row i, of so many panels: = or, to add, += v^T m, of so many lines. There u[panel][c_pad][width], and behind
+     * the matrices are the sums of the result's gradient, of each of the o_pad channels. */
     void (*accumulate)(const pleat_winograd_work *work, int64_t i, int64_t panel, int64_t panels, const float *row,
                        const float *gradient_row, int64_t lines, float *v, bool add, pleat_winograd_ahead *ahead,
                        float *u);

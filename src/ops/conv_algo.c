@@ -114,14 +114,14 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
 pleat_status pleat_conv_run_weight(const pleat_product *product, const pleat_product_grid *groups, void **totals)
 {
     const pleat_conv_algo algo = pleat_conv_choose(product, (pleat_hw){ 1, 1 }, true);
-    if (algo == PLEAT_CONV_WINOGRAD4 || algo == PLEAT_CONV_WINOGRAD2)
-        return pleat_conv_winograd_weight(product, groups, algo == PLEAT_CONV_WINOGRAD4 ? 4 : 2);
     if (algo == PLEAT_CONV_FFT)
         return pleat_conv_fft_weight(product, groups);
     if (algo == PLEAT_CONV_GENERAL)
         return pleat_products(product, groups);
     void *to = *totals;
     *totals = NULL;
+    if (algo == PLEAT_CONV_WINOGRAD4 || algo == PLEAT_CONV_WINOGRAD2)
+        return pleat_conv_winograd_weight(product, groups, algo == PLEAT_CONV_WINOGRAD4 ? 4 : 2, to);
     return pleat_conv_direct_weight(product, groups, algo == PLEAT_CONV_CHANNELS, to);
 }
 

@@ -14,6 +14,8 @@
 
 #include <pleat/parallel.h>
 
+#include <string.h>
+
 enum {
     BLOCK_BYTES = 48 << 10, /* of a block's matrices, of a row, */
     STEP_BYTES = 24 << 10,  /* and of a step's: within an L1 cache of 32 KiB */
@@ -403,6 +405,14 @@ static void turn_kernels_back(int64_t begin, int64_t end, void *ctx)
                                                         p->y + s->group * p->groups->c[0]);
 }
 
+/* They are behind the matrices. */
+static void copy_totals(const stage *s, float *totals)
+{
+    const plan *p = s->plan;
+    if (totals)
+        memcpy(totals + s->group * p->work.o, p->u + p->u_group - p->work.o_pad, (size_t)p->work.o * sizeof *totals);
+}
+
 static void run_slices(int64_t begin, int64_t end, void *ctx)
 {
     const stage *s = ctx;
@@ -430,17 +440,18 @@ static void run_slices(int64_t begin, int64_t end, void *ctx)
     }
 }
 
+/* Matrix by matrix, and the sums behind the last. */
 static void add_slices(int64_t begin, int64_t end, void *ctx)
 {
     const plan *p = ((const stage *)ctx)->plan;
-    const int64_t matrix = p->u_group / p->matrices;
+    const int64_t matrix = p->work.c_pad * p->work.o_pad;
     for (int64_t i = 1; i < p->slices; i++)
-        for (int64_t k = begin * matrix; k < end * matrix; k++)
+        for (int64_t k = begin * matrix; k < min(end * matrix, p->u_group); k++)
             p->u[k] += p->u[i * p->u_group + k];
 }
 
 /* By blocks, so many sums are few. */
-static pleat_status weight_by_slices(plan *p, int64_t groups)
+static pleat_status weight_by_slices(plan *p, int64_t groups, float *totals)
 {
     const int64_t lines = p->images * p->tiles_h, size = p->u_group * (int64_t)sizeof(float);
     p->lines = piece(p, lines, lines, max(4, min(CHUNKS, SLICES_BYTES / size)));
@@ -456,17 +467,19 @@ static pleat_status weight_by_slices(plan *p, int64_t groups)
     for (int64_t group = 0; group < groups; group++) {
         stage s = { p, group };
         pleat_parallel_for(p->slices, 1, run_slices, &s);
-        pleat_parallel_for(p->matrices, 1, add_slices, &s);
+        pleat_parallel_for(p->matrices + 1, 1, add_slices, &s);
         pleat_parallel_for(p->panels, 1, turn_kernels_back, &s);
+        copy_totals(&s, totals);
     }
     pleat_free(p->u);
     return PLEAT_OK;
 }
 
-pleat_status pleat_conv_winograd_weight(const pleat_product *product, const pleat_product_grid *groups, int tile)
+pleat_status pleat_conv_winograd_weight(const pleat_product *product, const pleat_product_grid *groups, int tile,
+                                        float *totals)
 {
     plan p = plan_of(product, groups, tile, product->n / 9);
-    p.u_group = p.matrices * p.work.c_pad * p.work.o_pad;
+    p.u_group = (p.matrices * p.work.c_pad + 1) * p.work.o_pad;
     p.x = product->b.base;
     p.dy = product->a.base;
     p.y = product->c.base;
@@ -475,7 +488,7 @@ pleat_status pleat_conv_winograd_weight(const pleat_product *product, const plea
     p.images = product->k / (p.work.windows.h * p.work.windows.w);
 
     if (p.u_group * (int64_t)sizeof(float) <= SLICE_BYTES)
-        return weight_by_slices(&p, groups->size[0]);
+        return weight_by_slices(&p, groups->size[0], totals);
     /* Larger where the sums are: they come and go with every stage. */
     const int64_t lines = p.images * p.tiles_h, bytes = lines * 2 * (tile + 2) * line_row(&p) * (int64_t)sizeof(float);
     const int64_t stages = ceil_div(bytes, max(ROWS_BYTES, p.u_group * (int64_t)sizeof(float)));
@@ -500,6 +513,7 @@ pleat_status pleat_conv_winograd_weight(const pleat_product *product, const plea
             pleat_parallel_for((tile + 2) * ceil_div(p.panels, p.part), 1, accumulate_parts, &s);
         }
         pleat_parallel_for(p.panels, 1, turn_kernels_back, &s);
+        copy_totals(&s, totals);
     }
     pleat_free(p.u);
     return PLEAT_OK;

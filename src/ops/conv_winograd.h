@@ -11,8 +11,9 @@ bool pleat_winograd_fits(const pleat_product *product, pleat_hw phases, bool by_
 /* What the products take with tiles of that side, over what they take directly: below 1 where tiles save work. */
 double pleat_winograd_cost(const pleat_product *product, bool by_weight, int tile);
 
-/* For every group. Tiles are 4 or 2 a side. */
+/* For every group. Tiles are 4 or 2 a side. totals, unless NULL: of the output gradient's channels. */
 pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_product_grid *groups, int tile);
-pleat_status pleat_conv_winograd_weight(const pleat_product *product, const pleat_product_grid *groups, int tile);
+pleat_status pleat_conv_winograd_weight(const pleat_product *product, const pleat_product_grid *groups, int tile,
+                                        float *totals);
 
 #endif

@@ -14,14 +14,17 @@ typedef struct {
     pleat_hw image, padding;
 } shape;
 
-/* y, dx, dw of sum(y g). */
-static void convolve(const shape *s, pleat_tensor *const in[3], pleat_tensor *out[3])
+enum { RESULTS = 4 };
+
+/* y, and the gradients of sum(y g) by x, by w and by a bias of zeros. */
+static void convolve(const shape *s, pleat_tensor *const in[3], pleat_tensor *out[RESULTS])
 {
     pleat_tensor *x = pleat_set_requires_grad(pleat_detach(in[0]), true);
     pleat_tensor *w = pleat_set_requires_grad(pleat_detach(in[1]), true);
-    out[0] = pleat_conv2d(x, w, NULL, &(pleat_conv2d_opts){ .padding = s->padding, .groups = s->groups });
+    pleat_tensor *b = pleat_set_requires_grad(pleat_zeros(PLEAT_SHAPE(s->o), pleat_dtype_of(w)), true);
+    out[0] = pleat_conv2d(x, w, b, &(pleat_conv2d_opts){ .padding = s->padding, .groups = s->groups });
     ck_assert_msg(out[0] != NULL, "%s", pleat_error());
-    ck_assert_ok(pleat_gradients(&out[0], 1, (pleat_tensor *[]){ x, w }, 2,
+    ck_assert_ok(pleat_gradients(&out[0], 1, (pleat_tensor *[]){ x, w, b }, 3,
                                  &(pleat_gradients_opts){ .grad_outputs = (pleat_tensor *[]){ in[2] } }, out + 1));
 }
 
@@ -64,7 +67,7 @@ static const double bound4 = 3e-6, bound2 = 6e-7;
 static void check(const shape *s)
 {
     const pleat_scope scope = pleat_scope_begin();
-    pleat_tensor *in[3], *wide[3], *magnitude[3], *want[3], *most[3], *got[3];
+    pleat_tensor *in[3], *wide[3], *magnitude[3], *want[RESULTS], *most[RESULTS], *got[RESULTS];
     inputs(s, in);
     cast(in, false, wide);
     cast(in, true, magnitude);
@@ -73,14 +76,14 @@ static void check(const shape *s)
     for (int exact = 0; exact < 2; exact++) {
         pleat_conv_set_exact(exact);
         convolve(s, in, got);
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < RESULTS; i++) {
             const double off = largest(difference(got[i], want[i])),
                          limit = largest(most[i]) * (exact ? bound2 : bound4);
             ck_assert_msg(off <= limit,
                           "%s, n %d c %d o %d groups %d image %dx%d padding %dx%d, exact %d: off by %g, allowed %g",
-                          (const char *[]){ "forward", "by data", "by weight" }[i], (int)s->n, (int)s->c, (int)s->o,
-                          (int)s->groups, (int)s->image.h, (int)s->image.w, (int)s->padding.h, (int)s->padding.w, exact,
-                          off, limit);
+                          (const char *[]){ "forward", "by data", "by weight", "by bias" }[i], (int)s->n, (int)s->c,
+                          (int)s->o, (int)s->groups, (int)s->image.h, (int)s->image.w, (int)s->padding.h,
+                          (int)s->padding.w, exact, off, limit);
         }
     }
     pleat_conv_set_exact(false);
@@ -119,7 +122,7 @@ START_TEST(errors)
     for (int64_t c = 16; c <= 256; c *= 2) {
         const pleat_scope scope = pleat_scope_begin();
         const shape s = { 1, c, c, 1, { 16, 16 }, { 1, 1 } };
-        pleat_tensor *in[3], *wide[3], *want[3], *got[2][3];
+        pleat_tensor *in[3], *wide[3], *want[RESULTS], *got[2][RESULTS];
         inputs(&s, in);
         cast(in, false, wide);
         convolve(&s, wide, want);
@@ -154,7 +157,7 @@ START_TEST(many_images)
 {
     pleat_seed(4);
     const shape s = { 48, 16, 32, 1, { 20, 20 }, { 1, 1 } };
-    pleat_tensor *in[3], *wide[3], *want[3], *got[3];
+    pleat_tensor *in[3], *wide[3], *want[RESULTS], *got[RESULTS];
     inputs(&s, in);
     cast(in, false, wide);
     convolve(&s, wide, want);
@@ -193,13 +196,13 @@ END_TEST
 static pleat_tensor *all(void *user)
 {
     const shape *s = user;
-    pleat_tensor *in[3], *out[3];
+    pleat_tensor *in[3], *out[RESULTS];
     pleat_seed(3);
     inputs(s, in);
     convolve(s, in, out);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < RESULTS; i++)
         out[i] = pleat_flatten(out[i], 0, -1);
-    return pleat_cat(out, 3, 0);
+    return pleat_cat(out, RESULTS, 0);
 }
 
 START_TEST(any_threads)
