@@ -317,6 +317,15 @@ START_TEST(a_sequence_frees_what_is_in_between)
     ck_assert_int_eq(pleat_live_tensors(), live + 1);
     pleat_module_free(net);
 
+    /* and on the way, once the next module is done */
+    net = pleat_sequential(pleat_nn_relu(), pleat_nn_relu(), pleat_nn_relu(), pleat_nn_relu());
+    x = pleat_ones(PLEAT_SHAPE(1000, 1000), PLEAT_F32);
+    const int64_t bytes = pleat_memory_stats().live_bytes;
+    pleat_memory_reset_peak();
+    ck_assert_ptr_nonnull(pleat_forward(net, x));
+    ck_assert_double_eq_tol((double)(pleat_memory_stats().peak_bytes - bytes) / 4e6, 2, 0.1);
+    pleat_module_free(net);
+
     net = pleat_sequential_of(NULL, 0);
     ck_assert_ptr_eq(pleat_forward(net, x), x);
     pleat_module_free(net);
