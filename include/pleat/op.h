@@ -79,6 +79,12 @@ struct pleat_op {
     /* The gradient as a fused computation, used where the derivative is not itself recorded. May be NULL. grad_out, in
      * and out arrive contiguous, unless strided says otherwise of the inputs. Nothing it does is recorded. */
     pleat_status (*backward_kernel)(pleat_call *call);
+    /* Fills output 0 once more, to the same bits, from what .remakes names: for outputs that are as cheap as one pass
+     * over that. A later call whose gradient reads output 0 then does not hold it, as long as this call's own gradients
+     * hold what .remakes names and not output 0 itself: it is made again when that gradient is asked for. in and out as
+     * in backward_kernel, and out[0] to be filled. Not for a variadic op, or one of views. May be NULL. */
+    pleat_status (*remake)(pleat_call *call);
+    unsigned remakes; /* PLEAT_KEEP_IN(k) | PLEAT_KEEP_OUT(k), k > 0 of outputs */
     /* Floating-point operations of one forward call, for the profile: reads params and the specs. May be NULL. */
     double (*flops)(const pleat_call *call);
 };
@@ -123,7 +129,8 @@ typedef struct {
 
 /* Runs every check on every sample: gradcheck and gradgradcheck, backward against backward_kernel, each input alone
  * wanted, non-contiguous inputs and output gradients, one against several threads with the grain cut to 1 (same bits),
- * float32 against float64. PLEAT_OK, or the first failure with op, sample and check in its message. */
+ * float32 against float64; what is made again against the result. PLEAT_OK, or the first failure with op, sample and
+ * check in its message. */
 PLEAT_API pleat_status pleat_op_check(const pleat_op *op, const pleat_op_sample *samples, int count,
                                       pleat_op_check_count *counted);
 

@@ -212,20 +212,27 @@ static pleat_tensor *checked_function(pleat_tensor *const *inputs, void *user)
     return out[s->output];
 }
 
+/* The inputs, those that are to be checked wanting a gradient. Where there was no room for them an error is pending. */
+static pleat_status wanted_copies(const suite *s, pleat_dtype dtype, pleat_tensor **in)
+{
+    for (int i = 0; i < s->sample->count && pleat_pending() == PLEAT_OK; i++) {
+        const pleat_tensor *t = s->sample->in[i];
+        if (!t)
+            continue;
+        in[i] = copy_of(t, is_float(t) ? dtype : pleat_dtype_of(t), false);
+        if (s->checked[i])
+            pleat_set_requires_grad(in[i], true);
+    }
+    return pleat_check();
+}
+
 /* gradcheck, and gradgradcheck, of every output that carries a gradient. */
 static pleat_status differences(suite *s, bool second)
 {
     s->check = second ? "gradgradcheck" : "gradcheck";
     const pleat_scope scope = pleat_scope_begin();
     pleat_tensor **in = pointers(s->sample->count), *out[PLEAT_MAX_OUTPUTS];
-    pleat_status status = pleat_check();
-    for (int i = 0; i < s->sample->count && status == PLEAT_OK; i++)
-        if (s->sample->in[i]) {
-            in[i] = copy_of(s->sample->in[i], pleat_dtype_of(s->sample->in[i]), false);
-            if (s->checked[i])
-                pleat_set_requires_grad(in[i], true);
-            status = pleat_check();
-        }
+    pleat_status status = wanted_copies(s, PLEAT_F64, in);
     pleat_rng_set(s->rng);
     if (status == PLEAT_OK)
         status = pleat_apply_all(s->op, in, s->sample->count, s->sample->params, out);
@@ -267,11 +274,34 @@ static pleat_status threads(suite *s, const way *w, const char *check)
     return status;
 }
 
+/* The result against what a gradient reads that it is made again for: that of w in w y, which is y, to the bit. */
+static pleat_status made_again(suite *s, pleat_dtype dtype)
+{
+    s->check = "made again";
+    s->checks++;
+    const pleat_scope scope = pleat_scope_begin();
+    pleat_tensor **in = pointers(s->sample->count), *out[PLEAT_MAX_OUTPUTS], *again;
+    pleat_status status = wanted_copies(s, dtype, in);
+    pleat_rng_set(s->rng);
+    if (status == PLEAT_OK)
+        status = pleat_apply_all(s->op, in, s->sample->count, s->sample->params, out);
+    if (status == PLEAT_OK) {
+        pleat_tensor *one = pleat_ones(pleat_shape_of(out[0]), pleat_dtype_of(out[0]));
+        pleat_tensor *w = pleat_set_requires_grad(pleat_clone(one), true), *product = pleat_mul(out[0], w);
+        status = pleat_gradients(&product, 1, &w, 1, &(pleat_gradients_opts){ .grad_outputs = &one }, &again);
+    }
+    if (status == PLEAT_OK)
+        status = compare(s, "output", 0, again, out[0], 0);
+    end(scope);
+    pleat_free(in);
+    return status;
+}
+
 static bool takes_f32(const pleat_op *op, const pleat_op_sample *sample)
 {
     for (int i = 0; i < sample->count; i++) {
         const unsigned dtypes = op->dtypes[op->inputs == PLEAT_VARIADIC ? 0 : i];
-        if (sample->in[i] && is_float(sample->in[i]) && dtypes != 0 && !(dtypes & PLEAT_DTYPES(PLEAT_F32)))
+        if (sample->in[i] && is_float(sample->in[i]) && dtypes != 0 && !(dtypes & 1u << PLEAT_F32))
             return false;
     }
     return true;
@@ -315,11 +345,16 @@ static pleat_status check_sample(suite *s)
         status = same_in(s, "non-contiguous, by backward", &other, &ops, CLOSE);
     if (status == PLEAT_OK)
         status = threads(s, &plain, "one against several threads");
+    if (status == PLEAT_OK && op->remake)
+        status = made_again(s, PLEAT_F64);
     if (status != PLEAT_OK || !takes_f32(op, s->sample))
         return status;
+    if (op->remake)
+        status = made_again(s, PLEAT_F32);
     other = plain;
     other.dtype = PLEAT_F32;
-    status = threads(s, &other, "one against several threads, float32");
+    if (status == PLEAT_OK)
+        status = threads(s, &other, "one against several threads, float32");
     return status == PLEAT_OK ? same_in(s, "float32 against float64", &other, &plain, CLOSE_F32) : status;
 }
 

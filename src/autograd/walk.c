@@ -205,9 +205,6 @@ bool pleat_wants(const pleat_call *call, int i)
 
 static pleat_status check_kept(const pleat_record *r)
 {
-    if (r->spent)
-        return pleat_fail(PLEAT_EGRAD,
-                          "its history is spent: a backward has been over it (pleat_backward_keep keeps it)");
     for (int i = 0; i < r->inputs + r->outputs; i++) {
         const pleat_tensor *t = r->kept[i].tensor;
         if (t && pleat_tensor_version(t) != r->kept[i].version)
@@ -218,9 +215,93 @@ static pleat_status check_kept(const pleat_record *r)
     return PLEAT_OK;
 }
 
+static pleat_status check_history(const pleat_record *r)
+{
+    if (r->spent)
+        return pleat_fail(PLEAT_EGRAD,
+                          "its history is spent: a backward has been over it (pleat_backward_keep keeps it)");
+    return check_kept(r);
+}
+
 static pleat_tensor *contiguous(pleat_tensor *t)
 {
     return !t || t->contiguous ? t : pleat_borrow(pleat_tensor_copy(t));
+}
+
+/* An input as a kernel takes it. */
+static pleat_tensor *for_kernel(const pleat_op *op, int i, pleat_tensor *t)
+{
+    const bool strided = op->strided & PLEAT_ALL_IN || (op->inputs != PLEAT_VARIADIC && op->strided & PLEAT_IN(i));
+    return strided ? t : contiguous(t);
+}
+
+/* Whether input i is read for a gradient that is wanted. */
+static bool reads(const pleat_walk *w, const pleat_record *r, int i)
+{
+    const pleat_op *op = r->op;
+    for (int k = 0; k < r->inputs; k++) {
+        const unsigned keeps = op->keeps[op->inputs == PLEAT_VARIADIC ? 0 : k];
+        if ((keeps & PLEAT_ALL_IN || (i < PLEAT_MAX_INPUTS && keeps & PLEAT_IN(i))) && wanted(w, &r->source[k]))
+            return true;
+    }
+    return false;
+}
+
+/* Output 0 of r, which source names, made again: what is recorded of it goes on where it came from. Borrowed. */
+static pleat_tensor *remade(const pleat_walk *w, const pleat_record *r, const pleat_source *source)
+{
+    pleat_thread *thread = w->thread;
+    const pleat_op *op = r->op;
+    const pleat_spec *spec = &r->spec[r->inputs];
+    const char *context = pleat_context(op->name);
+    const bool mode = thread->grad_mode;
+    thread->grad_mode = false;
+    pleat_tensor *in[PLEAT_MAX_INPUTS] = { NULL }, *out[PLEAT_MAX_OUTPUTS] = { NULL };
+    if (check_kept(r) == PLEAT_OK)
+        out[0] = pleat_borrow(pleat_tensor_make(&spec->shape, spec->dtype));
+    for (int i = 0; i < r->inputs && pleat_pending() == PLEAT_OK; i++)
+        if (op->remakes & PLEAT_IN(i))
+            in[i] = for_kernel(op, i, r->kept[i].tensor);
+    for (int k = 1; k < r->outputs && pleat_pending() == PLEAT_OK; k++)
+        if (op->remakes & PLEAT_OUT(k))
+            out[k] = contiguous(r->kept[r->inputs + k].tensor);
+    if (pleat_pending() == PLEAT_OK) {
+        pleat_call call = { .op = op,
+                            .params = r->params,
+                            .inputs = r->inputs,
+                            .outputs = r->outputs,
+                            .in_spec = r->spec,
+                            .out_spec = spec,
+                            .in = in,
+                            .out = out };
+        const uint64_t failures = pleat_failures();
+        pleat_watch *watch = thread->watch;
+        const int64_t begun = watch ? pleat_watch_begin(watch, &call, false) : -1;
+        pleat_take(op->remake(&call), failures);
+        if (watch)
+            pleat_watch_end(watch, &call, false, begun, r->path);
+        out[0]->requires_grad = true;
+        out[0]->serial = source->serial;
+        out[0]->call = source->call;
+        atomic_store(&out[0]->storage->version, r->kept[r->inputs].version);
+    }
+    thread->grad_mode = mode;
+    pleat_context(context);
+    return pleat_pending() == PLEAT_OK ? out[0] : NULL;
+}
+
+/* The inputs that were kept, or are made again; one that came twice comes twice. */
+static pleat_status kept_inputs(const pleat_walk *w, const pleat_record *r, pleat_tensor **in)
+{
+    for (int i = 0; i < r->inputs && pleat_pending() == PLEAT_OK; i++) {
+        const pleat_record *maker = r->kept[i].maker;
+        in[i] = r->kept[i].tensor;
+        for (int k = 0; k < i && maker && !in[i]; k++)
+            in[i] = r->kept[k].maker == maker ? in[k] : NULL;
+        if (maker && !in[i] && reads(w, r, i))
+            in[i] = remade(w, maker, &r->source[i]);
+    }
+    return pleat_pending();
 }
 
 /* What came back for input i, of the input's shape and dtype; NULL with an error pending where it cannot be. */
@@ -252,14 +333,11 @@ static pleat_status call_backward(const pleat_walk *w, pleat_record *r, pleat_te
                    ? pleat_fail(PLEAT_EGRAD, "states its gradient as a kernel alone, so it has no second derivative")
                    : pleat_fail(PLEAT_EGRAD, "states no gradient");
     pleat_tensor *out[PLEAT_MAX_OUTPUTS] = { 0 };
-    for (int i = 0; i < r->inputs; i++)
-        in[i] = r->kept[i].tensor;
     for (int k = 0; k < r->outputs; k++)
         out[k] = r->kept[r->inputs + k].tensor;
     if (fused) {
         for (int i = 0; i < r->inputs; i++)
-            if (!(op->strided & PLEAT_ALL_IN || (op->inputs != PLEAT_VARIADIC && op->strided & PLEAT_IN(i))))
-                in[i] = contiguous(in[i]);
+            in[i] = for_kernel(op, i, in[i]);
         for (int k = 0; k < r->outputs; k++) {
             out[k] = contiguous(out[k]);
             grad_out[k] = contiguous(grad_out[k]);
@@ -285,11 +363,15 @@ static pleat_status call_backward(const pleat_walk *w, pleat_record *r, pleat_te
     pleat_take(fn(&call), failures);
     if (watch)
         pleat_watch_end(watch, &call, true, begun, r->path);
-    const size_t name = strlen(op->name);
-    if (pleat_pending() != PLEAT_OK && strncmp(pleat_error(), op->name, name) != 0) /* an op that the gradient called */
-        pleat_error_append("; in the gradient of %s%s%s", op->name, r->path && *r->path ? ", in module " : "",
-                           r->path ? r->path : "");
     return pleat_pending();
+}
+
+/* Says where, if it is an op that the gradient called that failed. */
+static void explain(const pleat_record *r)
+{
+    if (pleat_pending() != PLEAT_OK && strncmp(pleat_error(), r->op->name, strlen(r->op->name)) != 0)
+        pleat_error_append("; in the gradient of %s%s%s", r->op->name, r->path && *r->path ? ", in module " : "",
+                           r->path ? r->path : "");
 }
 
 static pleat_status run(pleat_walk *w, pleat_record *r, pleat_slot *slot)
@@ -308,8 +390,9 @@ static pleat_status run(pleat_walk *w, pleat_record *r, pleat_slot *slot)
     if (pleat_pending() == PLEAT_OK) {
         thread->floor = (int32_t)thread->depth;
         thread->grad_mode = w->record;
-        if (check_kept(r) == PLEAT_OK)
+        if (check_history(r) == PLEAT_OK && kept_inputs(w, r, in) == PLEAT_OK)
             call_backward(w, r, in, grad_out, grad_in);
+        explain(r);
         for (int i = 0; i < r->inputs && pleat_pending() == PLEAT_OK; i++) {
             if (!grad_in[i] || !wanted(w, &r->source[i]))
                 continue;

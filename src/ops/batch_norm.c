@@ -9,7 +9,7 @@
  *     dx = weight r dy        dmean = -weight r sum dy        dvar = -1/2 weight r^3 sum(dy d)
  *
  * With a relu behind it, dy counts only where y > 0; the kernels see that from x, the ops in `backward` from the
- * result.
+ * result, which in training is not kept: it is made again from x and its statistics, for them and for whoever wants it.
  *
  * The kernels need sum dy and sum(dy d) alone, in double. `backward` states the same in ops; in training it computes
  * the statistics from x anew, so that the second derivative goes through them. */
@@ -330,13 +330,6 @@ static pleat_tensor *scale_of(pleat_tensor *weight, pleat_tensor *r, int ndim)
     return weight ? pleat_mul(across(weight, ndim), r) : r;
 }
 
-/* The gradient of what was normalised, before a relu. */
-static pleat_tensor *gradient_of(const pleat_call *call)
-{
-    const pleat_batch_norm_params *params = call->params;
-    return params->relu ? pleat_gate(&pleat_op_relu_grad, call, call->out[0]) : call->grad_out[0];
-}
-
 /* ---- Training ---- */
 
 static pleat_status infer(const pleat_call *call, pleat_spec *out)
@@ -392,12 +385,36 @@ static pleat_status forward(pleat_call *call)
     return PLEAT_OK;
 }
 
+/* y, from x and the statistics that are there. */
+static pleat_status remake(pleat_call *call)
+{
+    pleat_norm_work work = work_of(call);
+    norm_job job = { .work = &work, .between = line_of_result, .mean = call->out[1], .var = call->out[2] };
+    return pleat_numel(call->in[X]) > 0 ? normalise(&job, call) : PLEAT_OK;
+}
+
+/* The gradient of what was normalised, before a relu. */
+static pleat_tensor *before_relu(const pleat_call *call)
+{
+    pleat_call again = *call;
+    const bool mode = pleat_grad_mode(false);
+    pleat_tensor *in[3] = { NULL },
+                 *out[] = { pleat_empty(call->out_spec[0].shape, call->out_spec[0].dtype), call->out[1], call->out[2] };
+    for (int i = 0; i < 3; i++)
+        in[i] = call->in[i] ? pleat_contiguous(call->in[i]) : NULL;
+    again.in = in;
+    again.out = out;
+    const bool made = pleat_pending() == PLEAT_OK && remake(&again) == PLEAT_OK;
+    pleat_grad_mode(mode);
+    return made ? pleat_gate(&pleat_op_relu_grad, call, out[0]) : NULL;
+}
+
 static pleat_status backward(pleat_call *call)
 {
     const pleat_batch_norm_params *params = call->params;
     const int ndim = call->in_spec[X].shape.ndim;
     const pleat_dims dims = others(ndim);
-    pleat_tensor *x = call->in[X], *g = gradient_of(call);
+    pleat_tensor *x = call->in[X], *g = params->relu ? before_relu(call) : call->grad_out[0];
     if (pleat_numel(g) == 0)
         return PLEAT_OK; /* zero, where the means of nothing would give NaN */
     if (pleat_wants(call, BIAS))
@@ -427,12 +444,15 @@ static pleat_status backward_kernel(pleat_call *call)
     .constant = PLEAT_OUT(1) | PLEAT_OUT(2), .params_size = sizeof(pleat_batch_norm_params), .infer = infer,           \
     .forward = forward, .backward = backward, .backward_kernel = backward_kernel
 #define BATCH (PLEAT_KEEP_IN(X) | PLEAT_KEEP_OUT(1) | PLEAT_KEEP_OUT(2))
-#define BATCH_AND_GATE (BATCH | PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(BIAS) | PLEAT_KEEP_OUT(0))
+#define BATCH_AND_GATE (BATCH | PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(BIAS))
 
 const pleat_op pleat_op_batch_norm = { TRAINING(batch_norm),
                                        .keeps = { [X] = BATCH | PLEAT_KEEP_IN(WEIGHT), [WEIGHT] = BATCH } };
 const pleat_op pleat_op_batch_norm_relu = {
-    TRAINING(batch_norm_relu), .keeps = { [X] = BATCH_AND_GATE, [WEIGHT] = BATCH_AND_GATE, [BIAS] = BATCH_AND_GATE }
+    TRAINING(batch_norm_relu),
+    .keeps = { [X] = BATCH_AND_GATE, [WEIGHT] = BATCH_AND_GATE, [BIAS] = BATCH_AND_GATE },
+    .remake = remake,
+    .remakes = BATCH_AND_GATE,
 };
 
 /* ---- Evaluation ---- */
@@ -449,7 +469,8 @@ static pleat_status eval_backward(pleat_call *call)
     const pleat_batch_norm_params *params = call->params;
     const int ndim = call->in_spec[X].shape.ndim;
     const pleat_dims dims = others(ndim);
-    pleat_tensor *g = gradient_of(call), *gd = NULL, *r = NULL, *scale = NULL;
+    pleat_tensor *g = params->relu ? pleat_gate(&pleat_op_relu_grad, call, call->out[0]) : call->grad_out[0];
+    pleat_tensor *gd = NULL, *r = NULL, *scale = NULL;
     if (call->in[VAR])
         r = pleat_pow(pleat_add_scalar(across(call->in[VAR], ndim), params->eps), -0.5);
     if (r)

@@ -52,13 +52,24 @@ static void arena_drop(pleat_arena *a, pleat_arena_block *block, size_t used)
 
 /* ---- Records ---- */
 
-void pleat_record_spend(pleat_record *r)
+static void give_back(pleat_record *r)
 {
     for (int i = 0; i < r->inputs + r->outputs; i++) {
-        pleat_release(r->kept[i].tensor);
-        r->kept[i].tensor = NULL;
+        pleat_kept *k = &r->kept[i];
+        pleat_record *maker = k->maker;
+        pleat_release(k->tensor);
+        k->tensor = NULL;
+        k->maker = NULL;
+        if (maker && --maker->lent == 0 && maker->spent)
+            give_back(maker); /* which has no maker itself */
     }
+}
+
+void pleat_record_spend(pleat_record *r)
+{
     r->spent = true;
+    if (r->lent == 0)
+        give_back(r);
 }
 
 static void release(pleat_record *r)
@@ -96,6 +107,38 @@ static unsigned wanted_keeps(const pleat_call *call, bool *all_in)
             keeps |= call->op->keeps[call->op->inputs == PLEAT_VARIADIC ? 0 : i];
     *all_in = keeps & PLEAT_ALL_IN;
     return keeps;
+}
+
+/* Whether a record holds what its op makes output 0 again from; and nothing that is itself made again, or one remaking
+ * would lead to the next. */
+static bool can_remake(const pleat_record *r, bool view)
+{
+    const pleat_op *op = r->op;
+    if (!op->remake || op->inputs == PLEAT_VARIADIC || view || r->kept[r->inputs].tensor)
+        return false;
+    for (int i = 0; i < r->inputs; i++)
+        if (r->kept[i].maker || (op->remakes & PLEAT_IN(i) && r->spec[i].dtype && !r->kept[i].tensor))
+            return false;
+    for (int k = 1; k < r->outputs; k++)
+        if (op->remakes & PLEAT_OUT(k) && !r->kept[r->inputs + k].tensor)
+            return false;
+    return true;
+}
+
+static pleat_kept hold(pleat_tensor *t)
+{
+    return (pleat_kept){ .tensor = pleat_retain(t), .version = pleat_tensor_version(t) };
+}
+
+/* The same without the elements, where t is as its call made it and can be made again. */
+static pleat_kept hold_or_remake(const pleat_tape *tape, pleat_tensor *t)
+{
+    pleat_record *r = t->serial ? pleat_tape_find(tape, t->serial, t->call) : NULL;
+    if (!r || !r->remakes || r->spent || t->serial != r->serial ||
+        pleat_tensor_version(t) != r->kept[r->inputs].version)
+        return hold(t);
+    r->lent++;
+    return (pleat_kept){ .maker = r };
 }
 
 pleat_status pleat_tape_record(pleat_tape *tape, const pleat_call *call, const char *path)
@@ -150,13 +193,13 @@ pleat_status pleat_tape_record(pleat_tape *tape, const pleat_call *call, const c
                 r->source[i].leaf = pleat_retain(t);
         }
         const bool keep = t && (all_in || (i < PLEAT_MAX_INPUTS && keeps & PLEAT_IN(i)));
-        r->kept[i] = keep ? (pleat_kept){ pleat_retain(t), pleat_tensor_version(t) } : (pleat_kept){ 0 };
+        r->kept[i] = keep ? hold_or_remake(tape, t) : (pleat_kept){ 0 };
     }
-    for (int k = 0; k < m; k++) {
-        pleat_tensor *t = call->out[k];
-        r->kept[n + k] =
-            keeps & PLEAT_OUT(k) ? (pleat_kept){ pleat_retain(t), pleat_tensor_version(t) } : (pleat_kept){ 0 };
-    }
+    for (int k = 0; k < m; k++)
+        r->kept[n + k] = keeps & PLEAT_OUT(k) ? hold(call->out[k]) : (pleat_kept){ 0 };
+    r->remakes = can_remake(r, call->out_spec[0].view);
+    if (r->remakes)
+        r->kept[n].version = pleat_tensor_version(call->out[0]);
     tape->call[tape->length++] = r;
     return PLEAT_OK;
 }

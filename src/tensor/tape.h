@@ -4,9 +4,10 @@
  *   serial   7      8      9,10   11                one number per output, rising, never used twice
  *
  * A recorded call names its inputs by serial number, or by the leaf itself. It holds leaves and what the gradients
- * that are wanted read, nothing else. Records lie in an arena that grows and shrinks with the stack, so recording a
- * call allocates nothing in a steady loop. A tensor remembers where its call stands; the serial number there tells
- * whether the place still holds it. */
+ * that are wanted read, nothing else. What can be made again from what another call holds (op.h: remake) is not held:
+ * the call that made it is noted, and what that one holds stays there until both are done. Records lie in an arena that
+ * grows and shrinks with the stack, so recording a call allocates nothing in a steady loop. A tensor remembers where
+ * its call stands; the serial number there tells whether the place still holds it. */
 #ifndef PLEAT_TENSOR_TAPE_H
 #define PLEAT_TENSOR_TAPE_H
 
@@ -19,17 +20,23 @@ typedef struct {
     int64_t call;
 } pleat_source;
 
+typedef struct pleat_record pleat_record;
+
 typedef struct {
     pleat_tensor *tensor; /* retained; NULL: not kept, or dropped since */
     uint64_t version;
+    pleat_record
+        *maker; /* of an input that is kept by making it again: whose output 0 it is. Older, so it lives longer */
 } pleat_kept;
 
 struct pleat_slot; /* the pending gradients of a call, while a walk is on its way (autograd/walk.h) */
 
-typedef struct {
+struct pleat_record {
     const pleat_op *op;
     uint64_t serial; /* of output 0 */
     int inputs, outputs;
+    int64_t lent; /* kept inputs of later calls whose maker this is */
+    bool remakes; /* holds what output 0 is made again from, and its version then */
     bool spent;
     bool marked; /* found by a search down the tape that is under way, and not yet dealt with */
     const void *params;
@@ -38,7 +45,7 @@ typedef struct {
     pleat_spec *spec;     /* likewise */
     const char *path;     /* of the module that made the call, where the thread was watched; or NULL */
     struct pleat_slot *slot;
-} pleat_record;
+};
 
 typedef struct pleat_arena_block pleat_arena_block;
 typedef struct {
@@ -69,7 +76,7 @@ void pleat_tape_free(pleat_tape *tape);
  * it. On failure nothing is recorded. */
 pleat_status pleat_tape_record(pleat_tape *tape, const pleat_call *call, const char *path);
 
-/* Gives back what a record holds for its gradients. */
+/* Gives back what a record holds for its gradients, once nobody else's are made from it. */
 void pleat_record_spend(pleat_record *record);
 
 /* The record that made a source's or a tensor's (serial, call); NULL where it is no longer there, or another thread's.
