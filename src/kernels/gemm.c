@@ -29,7 +29,8 @@
 
 enum {
     A_STAYS = 160 << 10, /* bytes at most of A that stay in the L2 cache beside a panel of B and the next one */
-    B_STAYS = 512 << 10  /* and of B alone */
+    B_STAYS = 512 << 10, /* and of B alone */
+    FEW_STEPS = 128      /* that are packed at once */
 };
 
 /* A column of C: which of its line, its image's line, and image. */
@@ -53,7 +54,19 @@ static void move_on(const pleat_target *c, spot *at, int64_t columns)
 
 #define PLEAT_FLOAT 32
 #include "kernels/simd.h"
-/* simd.h's names first */
+
+/* Panels of lanes first .. end - 1. Where lanes are adjacent, some steps of all panels at a time: what is read then
+ * lies in long rows. */
+static void pack(const pleat_operand *o, int64_t first, int64_t end, int64_t k, int64_t depth, int64_t width, void *to,
+                 int64_t panel, int64_t size)
+{
+    const int64_t run = o->lane == 1 && depth > FEW_STEPS ? FEW_STEPS / 8 : depth;
+    for (int64_t s = 0; s < depth; s += run)
+        for (int64_t i = first; i < end; i += width)
+            o->pack(o, i, least(width, end - i), k + s, least(run, depth - s), width,
+                    (char *)to + (i - first) / width * panel + s * width * size);
+}
+
 #include "kernels/gemm_body.h"
 #undef PLEAT_FLOAT
 #define PLEAT_FLOAT 64
@@ -88,6 +101,7 @@ const struct pleat_gemm_kernels PLEAT_K(gemm_kernels) = {
     .tile_m = { [PLEAT_F32] = MR, [PLEAT_F64] = MR },
     .tile_n = { [PLEAT_F32] = 2 * PLEAT_VECTOR_BYTES / 4, [PLEAT_F64] = 2 * PLEAT_VECTOR_BYTES / 8 },
     .pack_matrix = { [PLEAT_F32] = pack_matrix_f32, [PLEAT_F64] = pack_matrix_f64 },
+    .pack = pack,
     .scratch = scratch,
     .block = block,
     .add_slices = add_slices,

@@ -21,7 +21,7 @@
 
 #include "kernels/kernels.h"
 
-#define PLEAT_GEMM_DEPTH 2048 /* bytes of K that are packed at once, at most: a panel of A stays within an L1 cache */
+#define PLEAT_GEMM_DEPTH 2304 /* bytes of K that are packed at once, at most: a panel of A stays within an L1 cache */
 
 typedef struct pleat_operand pleat_operand;
 
@@ -90,6 +90,9 @@ struct pleat_gemm_kernels {
     /* The micro-kernel's tile, indexed by dtype: chunks are best multiples of it. */
     int64_t tile_m[PLEAT_F64 + 1], tile_n[PLEAT_F64 + 1];
     pleat_pack_fn pack_matrix[PLEAT_F64 + 1];
+    /* Packs lanes first .. end - 1, in panels of that width, panel bytes apart, of elements of that size. */
+    void (*pack)(const pleat_operand *operand, int64_t first, int64_t end, int64_t k, int64_t depth, int64_t width,
+                 void *panels, int64_t panel, int64_t size);
     /* Bytes of 64-byte aligned scratch memory that a chunk of n columns and k steps needs. */
     int64_t (*scratch)(pleat_dtype dtype, int64_t n, int64_t k);
     /* The tile of rows i to i_end - 1, columns j to j_end - 1, summed over k to k_end - 1. */

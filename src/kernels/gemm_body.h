@@ -1,6 +1,7 @@
 /* gemm.c's functions for one float type, in simd.h's names. */
 
 #define NR (2 * VL)
+#define LINE (64 / (int64_t)sizeof(T))
 
 /* One tile: C = A B, plus what is asked for of C itself and the biases. Row i of A is at a + i a_lane with its steps
  * adjacent; or A is a panel, with its rows adjacent and its steps MR apart. Rows of B are vectors, b_step apart. */
@@ -203,7 +204,7 @@ PLEAT_INLINE FN(tile) FN(tiles_from)(const FN(run) * r, int64_t i)
 }
 
 /* And what is left: the tile in row i at column j, which is at that place. */
-PLEAT_INLINE void FN(tile_at)(const FN(run) * r, FN(tile) * t, int64_t i, int64_t j, const spot *at, bool asks)
+PLEAT_INLINE void FN(tile_at)(const FN(run) * r, FN(tile) * t, int64_t i, int64_t j, const spot *at)
 {
     const pleat_product *p = r->p;
     const pleat_target *c = &p->c;
@@ -214,12 +215,6 @@ PLEAT_INLINE void FN(tile_at)(const FN(run) * r, FN(tile) * t, int64_t i, int64_
     t->b_step = b_lies ? p->b.step[2] : NR;
     t->col_bias = r->first && p->col_bias ? (const T *)p->col_bias + j : NULL;
     t->c = (T *)c->base + i * c->row + at->image * c->image + at->y * c->line + at->x * c->column;
-    if (asks) {
-        /* the next panel's vectors: a tile has time for one of two in half of the steps */
-        const int64_t part = (i - r->i_begin) / r->height;
-        t->ahead = t->b + NR + part / 2 * VL + part % 2 * (r->depth / 2) * t->b_step;
-        t->ahead_step = t->b_step;
-    }
     if ((columns == NR || columns == VL) && c->column == 1 && at->x + columns <= c->width)
         FN(tiles)[rows - 1](t, (int)(columns / VL));
     else
@@ -241,6 +236,8 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
     T *a_panel = scratch, *b_panels = a_panel + (most + SLACK) / SLACK * SLACK * MR;
     const bool by_panels = p->a.state != PLEAT_UNPACKED && p->b.state == PLEAT_IN_PLACE && most >= 2 * m &&
                            m * most * size <= A_STAYS && p->n * most * size > B_STAYS;
+    /* panels of A that are not in the cache are asked for while the ones before them are multiplied */
+    const bool a_comes = p->a.state == PLEAT_PACKED && m * most * size > A_STAYS;
     FN(run)
     r = { .p = p,
           .i_begin = i_begin,
@@ -256,15 +253,23 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
     do {
         r.depth = least(most, k_end - r.k);
         r.last = r.k + r.depth >= k_end;
-        for (int64_t j = j_begin; j < j_end; j += NR)
-            if (p->b.state == PLEAT_UNPACKED || (p->b.state == PLEAT_IN_PLACE && j_end - j < NR))
-                p->b.pack(&p->b, j, least(NR, j_end - j), r.k, r.depth, NR, b_panels + (j - j_begin) * r.depth);
+        if (p->b.state != PLEAT_PACKED) {
+            const int64_t lies = p->b.state == PLEAT_IN_PLACE ? (j_end - j_begin) / NR * NR : 0;
+            pack(&p->b, j_begin + lies, j_end, r.k, r.depth, NR, b_panels + lies * r.depth, NR * r.depth * size, size);
+        }
         spot at = spot_of(c, j_begin);
         if (by_panels)
             for (int64_t j = j_begin; j < j_end; j += NR, move_on(c, &at, NR))
                 for (int64_t i = i_begin; i < i_end; i += r.height) {
                     FN(tile) t = FN(tiles_from)(&r, i);
-                    FN(tile_at)(&r, &t, i, j, &at, j_end - j >= 2 * NR && i - i_begin < 4 * r.height);
+                    if (j_end - j >= 2 * NR && i - i_begin < 4 * r.height) {
+                        /* the next panel's vectors: a tile has time for one of two in half of the steps */
+                        const int64_t part = (i - i_begin) / r.height;
+                        t.ahead_step = p->b.step[2];
+                        t.ahead =
+                            FN(panel)(&p->b, NR, j + NR, r.k) + part / 2 * VL + part % 2 * (r.depth / 2) * t.ahead_step;
+                    }
+                    FN(tile_at)(&r, &t, i, j, &at);
                 }
         else
             for (int64_t i = i_begin; i < i_end; i += r.height) {
@@ -272,8 +277,13 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
                     p->a.pack(&p->a, i, least(r.height, i_end - i), r.k, r.depth, MR, a_panel);
                 FN(tile) t = FN(tiles_from)(&r, i);
                 at = spot_of(c, j_begin);
-                for (int64_t j = j_begin; j < j_end; j += NR, move_on(c, &at, NR))
-                    FN(tile_at)(&r, &t, i, j, &at, false);
+                const T *next = a_comes && i_end - i > MR ? FN(panel)(&p->a, MR, i + MR, r.k) : NULL;
+                t.ahead_step = LINE;
+                for (int64_t j = j_begin; j < j_end; j += NR, move_on(c, &at, NR)) {
+                    const int64_t asked = (j - j_begin) / NR * (r.depth / 2 * LINE);
+                    t.ahead = next && asked < MR * r.depth ? next + asked : NULL;
+                    FN(tile_at)(&r, &t, i, j, &at);
+                }
             }
         r.k += r.depth;
         r.first = false;
@@ -364,9 +374,12 @@ static void FN(pack_matrix)(const pleat_operand *o, int64_t first, int64_t lanes
     T *to = panel;
     const int64_t k_end = k + depth;
     while (k < k_end) {
-        const int64_t digit = k % o->size[1], left = o->size[1] - digit, run = left < k_end - k ? left : k_end - k;
-        const T *from = base + k / o->size[1] / o->size[0] * o->step[0] + k / o->size[1] % o->size[0] * o->step[1] +
-                        digit * o->step[2];
+        /* mostly there is one digit: divisions take long */
+        const int64_t digits = k < o->size[1] ? 0 : k / o->size[1], digit = k - digits * o->size[1],
+                      run = least(o->size[1] - digit, k_end - k);
+        const T *from = base + digit * o->step[2];
+        if (digits)
+            from += digits / o->size[0] * o->step[0] + digits % o->size[0] * o->step[1];
         if (o->lane == 1 && lanes == width)
             FN(pack_straight)(from, o->step[2], run, width, to);
         else if (o->step[2] == 1)
@@ -498,4 +511,5 @@ static void FN(direct)(const pleat_gemm_work *w)
         }
 }
 
+#undef LINE
 #undef NR

@@ -19,6 +19,7 @@ enum {
     LARGE_WORK = 1 << 24,      /* of no more multiplications than these, */
     CHUNK_WORK = 1 << 19,      /* but none of less than so many multiplications */
     CHUNK_B_BYTES = 512 << 10, /* of B at a time: they stay in the L2 cache */
+    FAR_B_BYTES = 3 << 20,     /* of B, if more, are not in the cache when the next chunk meets them */
     SLICE = 512,               /* bytes of K at least, where it is cut */
     THIN = 4,                  /* rows or columns at most that are multiplied without packing */
     DIRECT_WORK = 20 << 10,    /* so few multiplications in a whole product are done without packing */
@@ -48,7 +49,7 @@ typedef struct {
 
 typedef struct {
     const pleat_operand *from;
-    int64_t lanes, width, steps, panel;
+    int64_t lanes, width, steps, panel, size;
     char *to;
 } packing;
 
@@ -167,9 +168,8 @@ static void cut(plan *w, int64_t count, int64_t tile_m, int64_t tile_n, bool a_i
 static void pack_ahead(int64_t begin, int64_t end, void *ctx)
 {
     const packing *w = ctx;
-    for (int64_t i = begin; i < end; i++)
-        w->from->pack(w->from, i * w->width, min(w->width, w->lanes - i * w->width), 0, w->steps, w->width,
-                      w->to + i * w->panel);
+    pleat_kernels_get()->gemm->pack(w->from, begin * w->width, min(end * w->width, w->lanes), 0, w->steps, w->width,
+                                    w->to + begin * w->panel, w->panel, w->size);
 }
 
 /* Packs all of an operand that several chunks meet. What it returns is the caller's to free; NULL is no memory. */
@@ -179,8 +179,8 @@ static char *packed_ahead(pleat_operand *o, int64_t lanes, int64_t width, int64_
     char *to = pleat_alloc((size_t)(panels * panel));
     if (!to)
         return NULL;
-    pleat_parallel_for(panels, 1 + 16384 / (width * steps), pack_ahead,
-                       &(packing){ o, lanes, width, steps, panel, to });
+    pleat_parallel_for(panels, 8 + 16384 / (width * steps), pack_ahead,
+                       &(packing){ o, lanes, width, steps, panel, size, to });
     o->base = to;
     o->lane = panel / size;
     o->state = PLEAT_PACKED;
@@ -208,9 +208,10 @@ pleat_status pleat_products(const pleat_product *product, const pleat_product_gr
     const int64_t tile_m = kernels->tile_m[p.dtype], tile_n = kernels->tile_n[p.dtype];
     if (lies_well(&p.a, k, p.a.step[2], p.a.lane, p.dtype))
         p.a.state = PLEAT_IN_PLACE;
-    /* many rows meet B's vectors: they had better not lie across the borders of cache lines */
-    const bool crosses = p.b.step[2] * size % 64 != 0 && m >= 8 * tile_m;
-    if (!crosses && lies_well(&p.b, k, p.b.lane, p.b.step[2], p.dtype))
+    /* many rows meet B's vectors: they had better not lie across the borders of cache lines, nor far apart */
+    const bool better_packed =
+        (p.b.step[2] * size % 64 != 0 && m >= 8 * tile_m) || (n * k * size > FAR_B_BYTES && m >= 24 * tile_m);
+    if (!better_packed && lies_well(&p.b, k, p.b.lane, p.b.step[2], p.dtype))
         p.b.state = PLEAT_IN_PLACE;
     bool a_ahead = p.a.state == PLEAT_UNPACKED && is_shared(grid, grid->a) && m * k * size <= PACK_AHEAD;
     bool b_ahead = p.b.state == PLEAT_UNPACKED && is_shared(grid, grid->b) && n * k * size <= PACK_AHEAD;

@@ -150,7 +150,7 @@ END_TEST
 /* More than one block and slice of K, more than one chunk in every direction. */
 START_TEST(blocks_and_slices)
 {
-    static const int64_t depths[] = { 319, 320, 321, 640, 641, 3000 };
+    static const int64_t depths[] = { 288, 289, 320, 576, 577, 641, 3000 };
     for (size_t i = 0; i < sizeof depths / sizeof *depths; i++)
         for (int a = 0; a < LAYOUTS; a++)
             check_both((sample){ .m = 21,
@@ -181,6 +181,8 @@ START_TEST(blocks_and_slices)
     /* strides that meet in one place of a cache, so that operands are packed: ahead of many chunks */
     for (int a = 0; a < LAYOUTS; a++)
         check_both((sample){ .m = 70, .n = 512, .k = 512, .a = (layout)a, .b = (layout)(a % 2), .row_bias = true });
+    /* A does not fit the cache, and as float64 B lies too far away to be read in place */
+    check_both((sample){ .m = 345, .n = 630, .k = 650, .a = COLUMNS, .col_bias = true });
     check_both((sample){ .m = 1, .n = 1, .k = 100000 });
     check_both((sample){ .m = 1, .n = 3000, .k = 100, .b = COLUMNS, .col_bias = true });
     check_both((sample){ .m = 3000, .n = 1, .k = 100, .row_bias = true });
