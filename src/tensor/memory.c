@@ -42,6 +42,8 @@ enum {
     CLASSES = 11 * STEPS,
     PAGE = 4096, /* large sizes are multiples: then the same elements of all tensors lie at the same place of a page,
                     and no loop reads what looks like an address it has just written */
+    PARTS = 256, /* nor are they more exact than this part of their octave: heads and all, two halves fit where a whole
+                   was, and as many in a segment as one would think */
     HUGE_PAGE = 2 << 20,
     SEGMENT = 32 << 20 /* bytes at least, or half of what is held already: memory is used up where it is touched */
 };
@@ -91,6 +93,13 @@ static int class_of(size_t size, size_t *rounded)
     }
     *rounded = steps * ((size_t)STEPS << octave);
     return octave * STEPS + (int)steps - STEPS;
+}
+
+static size_t large(size_t size)
+{
+    const size_t octave = (size_t)1 << (63 - __builtin_clzll(size));
+    const size_t step = octave > (size_t)PAGE * PARTS ? octave / PARTS : PAGE;
+    return (size + step - 1) / step * step;
 }
 
 static void free_all(pleat_block *list)
@@ -149,6 +158,7 @@ static pleat_block *from_new_segment(size_t size)
     const size_t wanted = half > SEGMENT ? (size_t)half : SEGMENT;
     size_t whole = size > wanted ? size : wanted;
     whole = (whole + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    whole += whole / PARTS;
     void *memory = (int64_t)(whole - size) <= room ? obtain(HUGE_PAGE, whole) : NULL;
     if (!memory) {
         whole = size;
@@ -198,7 +208,7 @@ void *pleat_alloc(size_t size)
     size_t bytes; /* with the head */
     int class = -1;
     if (size >= LARGE)
-        bytes = (size + PLEAT_BLOCK_HEAD + PAGE - 1) / PAGE * PAGE;
+        bytes = large(size + PLEAT_BLOCK_HEAD);
     else {
         class = class_of(size, &bytes);
         bytes += PLEAT_BLOCK_HEAD;

@@ -120,6 +120,31 @@ START_TEST(nothing_is_handed_out_twice)
 }
 END_TEST
 
+/* A tensor is its head longer than a power of two. */
+START_TEST(powers_of_two_fit)
+{
+    enum { HEAD = 400, WHOLE = 8 << 20, PIECE = 2 << 20, PIECES = 16 };
+    char *a = pleat_alloc(WHOLE + HEAD), *behind = pleat_alloc(WHOLE), *half[2], *piece[PIECES];
+    ck_assert(a && behind);
+    pleat_free(a);
+    const bool cached = pleat_memory_stats().cached_bytes > 0; /* not under a sanitizer or valgrind */
+    for (int i = 0; i < 2; i++) {
+        half[i] = pleat_alloc(WHOLE / 2 + HEAD);
+        ck_assert(!cached || (half[i] >= a && half[i] < a + WHOLE)); /* where the whole was */
+    }
+    for (int i = 0; i < 2; i++)
+        pleat_free(half[i]);
+    pleat_free(behind);
+    pleat_memory_trim();
+    for (int i = 0; i < PIECES; i++)
+        ck_assert_ptr_nonnull(piece[i] = pleat_alloc(PIECE + HEAD));
+    ck_assert_int_lt(pleat_memory_stats().cached_bytes, PIECE / 4); /* that segment is full, and there is no other */
+    for (int i = 0; i < PIECES; i++)
+        pleat_free(piece[i]);
+    pleat_memory_trim();
+}
+END_TEST
+
 START_TEST(a_limit_keeps_no_more)
 {
     const int64_t before = pleat_memory_set_cache_limit(1 << 20);
@@ -168,4 +193,4 @@ START_TEST(from_many_threads)
 END_TEST
 
 RUN_TESTS("segments", what_is_cut_joins_again, the_smallest_that_will_do, nothing_is_handed_out_twice,
-          a_limit_keeps_no_more, from_many_threads)
+          powers_of_two_fit, a_limit_keeps_no_more, from_many_threads)
