@@ -2,11 +2,12 @@
 #include "kernels/elementwise.h"
 
 #include <math.h>
+#include <string.h>
 
-#define REAL_BITS 32
+#define PLEAT_FLOAT 32
 #include "kernels/elementwise_body.h"
-#undef REAL_BITS
-#define REAL_BITS 64
+#undef PLEAT_FLOAT
+#define PLEAT_FLOAT 64
 #include "kernels/elementwise_body.h"
 
 /* Where an element lies in every array. */

@@ -1,6 +1,6 @@
-/* Vectors of one floating type and the functions of one variable over them. A template: a .c file defines REAL_BITS as
- * 32 or 64 and includes this (once for each of the two it needs); every name comes out as F(name), that is name_f32 or
- * name_f64. Serves every kernel family; nothing here is visible outside its file.
+/* Vectors of one floating type and the functions of one variable over them. A template: a .c file defines PLEAT_FLOAT
+ * as 32 or 64 and includes this (once for each of the two it needs); every name comes out as FN(name), that is name_f32
+ * or name_f64. Serves every kernel family; nothing here is visible outside its file.
  *
  * Each function reduces its argument to a small interval and evaluates a polynomial there (Chebyshev interpolation
  * or the minimax, computed with 40 digits or more, then rounded). No branch: lanes select. Whole range, denormals,
@@ -11,77 +11,56 @@
  *   float32   0.97   1.42   0.81    1.19   2.43      2.31   1.43
  *   float64   0.98   1.93   0.80    1.17   2.60      2.28   1.26
  */
-#include "kernels/vector.h"
+#include "kernels/simd.h"
 
-#undef REAL
+#include <string.h>
+
 #undef INT
-#undef F
-#undef VEC
 #undef IVEC
-#undef LANES
 #undef BIT
 #undef PICK
 
-#if REAL_BITS == 32
-#define REAL float
+#if PLEAT_FLOAT == 32
 #define INT int32_t
-#define F(name) name##_f32
 #define BIT(a32, a64) a32
 #else
-#define REAL double
 #define INT int64_t
-#define F(name) name##_f64
 #define BIT(a32, a64) a64
 #endif
-#define VEC F(vec)
-#define IVEC F(ivec)
-#define LANES ((int64_t)(PLEAT_VECTOR_BYTES / sizeof(REAL)))
-#define PICK(mask, a, b) ((VEC)(((mask) & (IVEC)(a)) | (~(mask) & (IVEC)(b)))) /* a where mask, else b */
+#define IVEC FN(ivec)
+#define PICK(mask, a, b) ((V)(((mask) & (IVEC)(a)) | (~(mask) & (IVEC)(b)))) /* a where mask, else b */
 
-typedef REAL VEC __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
 typedef INT IVEC __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
 
-INLINE VEC F(load)(const REAL *p)
+PLEAT_INLINE V FN(splat)(T x)
 {
-    VEC v;
-    memcpy(&v, p, sizeof v);
-    return v;
+    return x - (V){ 0 }; /* minus: -0 - 0 is -0, where -0 + 0 is not */
 }
 
-INLINE void F(store)(REAL *p, VEC v)
+PLEAT_INLINE V FN(abs)(V x)
 {
-    memcpy(p, &v, sizeof v);
-}
-
-INLINE VEC F(splat)(REAL x)
-{
-    return x - (VEC){ 0 }; /* minus: -0 - 0 is -0, where -0 + 0 is not */
-}
-
-INLINE VEC F(abs)(VEC x)
-{
-    return (VEC)((IVEC)x & BIT(INT32_MAX, INT64_MAX));
+    return (V)((IVEC)x & BIT(INT32_MAX, INT64_MAX));
 }
 
 /* The magnitude of the first with the sign of the second. */
-INLINE VEC F(copysign)(VEC x, VEC sign)
+PLEAT_INLINE V FN(copysign)(V x, V sign)
 {
-    return (VEC)(((IVEC)x & BIT(INT32_MAX, INT64_MAX)) | ((IVEC)sign & BIT(INT32_MIN, INT64_MIN)));
+    return (V)(((IVEC)x & BIT(INT32_MAX, INT64_MAX)) | ((IVEC)sign & BIT(INT32_MIN, INT64_MIN)));
 }
 
-INLINE VEC F(sqrt)(VEC x)
+PLEAT_INLINE V FN(sqrt)(V x)
 {
-    REAL lane[LANES];
+    T lane[VL];
     memcpy(lane, &x, sizeof x);
-    for (int64_t i = 0; i < LANES; i++)
+    for (int64_t i = 0; i < VL; i++)
         lane[i] = BIT(__builtin_sqrtf, __builtin_sqrt)(lane[i]);
-    return F(load)(lane);
+    return FN(load)(lane);
 }
 
 /* c[0] + c[1] x + ... + c[degree] x^degree */
-INLINE VEC F(poly)(VEC x, const REAL *c, int degree)
+PLEAT_INLINE V FN(poly)(V x, const T *c, int degree)
 {
-    VEC y = F(splat)(c[degree]);
+    V y = FN(splat)(c[degree]);
 #pragma GCC unroll 20
     for (int i = degree - 1; i >= 0; i--)
         y = y * x + c[i];
@@ -90,13 +69,13 @@ INLINE VEC F(poly)(VEC x, const REAL *c, int degree)
 
 /* The same, for degrees to 18, a little less exact but with a shorter chain of operations, which is what a loop waits
  * for: behind c[0] first pairs are formed, then pairs of pairs (Estrin). */
-INLINE VEC F(poly_pairs)(VEC x, const REAL *c, int degree)
+PLEAT_INLINE V FN(poly_pairs)(V x, const T *c, int degree)
 {
-    const VEC first = x;
-    VEC y[9];
+    const V first = x;
+    V y[9];
 #pragma GCC unroll 9
     for (int i = 0; i <= (degree - 1) / 2; i++)
-        y[i] = 2 * i + 2 <= degree ? c[2 * i + 1] + c[2 * i + 2] * x : F(splat)(c[2 * i + 1]);
+        y[i] = 2 * i + 2 <= degree ? c[2 * i + 1] + c[2 * i + 2] * x : FN(splat)(c[2 * i + 1]);
 #pragma GCC unroll 4
     for (int n = (degree - 1) / 2; n > 0; n /= 2) {
         x *= x;
@@ -117,134 +96,135 @@ INLINE VEC F(poly_pairs)(VEC x, const REAL *c, int degree)
                                         */
 #define LN2_LOW BIT(0x1.2fefa2p-17f, 0x1.a39ef35793c76p-33)
 
-#if REAL_BITS == 32
-static const float F(exp_c)[] = { 0.5f, 0.166666672f, 0.0416664556f, 0.00833330676f, 0.00139345892f, 0.000198946436f };
-static const float F(log_c)[] = { 0.666666865f, 0.399883181f, 0.296007961f };
-static const float F(erf_c)[] = { 0.128379166f,   -0.376126379f,    0.112837821f,    -0.0268654302f,
-                                  0.00522103161f, -0.000848408032f, 0.000112659589f, -9.66704465e-06f };
-static const float F(erfcx_c)[] = { 0.246021137f,   0.13823697f,     0.0352500118f,   0.00695854006f,
-                                    0.00101736572f, 9.70924375e-05f, 3.00899023e-06f, -5.49204628e-07f };
+#if PLEAT_FLOAT == 32
+static const float FN(exp_c)[] = { 0.5f, 0.166666672f, 0.0416664556f, 0.00833330676f, 0.00139345892f, 0.000198946436f };
+static const float FN(log_c)[] = { 0.666666865f, 0.399883181f, 0.296007961f };
+static const float FN(erf_c)[] = { 0.128379166f,   -0.376126379f,    0.112837821f,    -0.0268654302f,
+                                   0.00522103161f, -0.000848408032f, 0.000112659589f, -9.66704465e-06f };
+static const float FN(erfcx_c)[] = { 0.246021137f,   0.13823697f,     0.0352500118f,   0.00695854006f,
+                                     0.00101736572f, 9.70924375e-05f, 3.00899023e-06f, -5.49204628e-07f };
 #else
-static const double F(exp_c)[] = { 0.5,
-                                   0.16666666666666671,
-                                   0.041666666666666671,
-                                   0.0083333333333261289,
-                                   0.0013888888888883744,
-                                   0.00019841269874840768,
-                                   2.4801587325562125e-05,
-                                   2.7557255374658744e-06,
-                                   2.7557273624866478e-07,
-                                   2.510522763655176e-08,
-                                   2.0914694560351592e-09 };
-static const double F(log_c)[] = { 0.66666666666666663, 0.40000000000001013, 0.28571428570722829, 0.22222222409844039,
-                                   0.18181793722272505, 0.15386342974308154, 0.13266035037261051, 0.13114976096717038 };
-static const double F(erf_c)[] = { 0.12837916709551259,     -0.37612638903183754,    0.11283791670955121,
-                                   -0.02686617064512984,    0.0052239776254232985,   -0.00085483270219348297,
-                                   0.00012055332902888736,  -1.4925647567519332e-05, 1.6462045441468418e-06,
-                                   -1.6364642158167616e-07, 1.4792401209404813e-08,  -1.216456005728345e-09,
-                                   8.7090451290531062e-11,  -4.2309458242953377e-12 };
-static const double F(erfcx_c)[] = { 0.20798329133342885,     0.15436117429436919,     0.049698445403394798,
-                                     0.012713147695691995,    0.0024793146970724187,   0.00033160296057845436,
-                                     1.956358330834969e-05,   -2.4255574811020284e-06, -5.5412774383294644e-07,
-                                     4.5267221979709273e-09,  1.1340261055840323e-08,  2.6378817019432074e-10,
-                                     -2.5809703293704675e-10, -6.0301001783152668e-12, 6.7160608210112039e-12,
-                                     -4.4687862827958087e-15, -1.6799777159311457e-13 };
+static const double FN(exp_c)[] = { 0.5,
+                                    0.16666666666666671,
+                                    0.041666666666666671,
+                                    0.0083333333333261289,
+                                    0.0013888888888883744,
+                                    0.00019841269874840768,
+                                    2.4801587325562125e-05,
+                                    2.7557255374658744e-06,
+                                    2.7557273624866478e-07,
+                                    2.510522763655176e-08,
+                                    2.0914694560351592e-09 };
+static const double
+    FN(log_c)[] = { 0.66666666666666663, 0.40000000000001013, 0.28571428570722829, 0.22222222409844039,
+                    0.18181793722272505, 0.15386342974308154, 0.13266035037261051, 0.13114976096717038 };
+static const double FN(erf_c)[] = { 0.12837916709551259,     -0.37612638903183754,    0.11283791670955121,
+                                    -0.02686617064512984,    0.0052239776254232985,   -0.00085483270219348297,
+                                    0.00012055332902888736,  -1.4925647567519332e-05, 1.6462045441468418e-06,
+                                    -1.6364642158167616e-07, 1.4792401209404813e-08,  -1.216456005728345e-09,
+                                    8.7090451290531062e-11,  -4.2309458242953377e-12 };
+static const double FN(erfcx_c)[] = { 0.20798329133342885,     0.15436117429436919,     0.049698445403394798,
+                                      0.012713147695691995,    0.0024793146970724187,   0.00033160296057845436,
+                                      1.956358330834969e-05,   -2.4255574811020284e-06, -5.5412774383294644e-07,
+                                      4.5267221979709273e-09,  1.1340261055840323e-08,  2.6378817019432074e-10,
+                                      -2.5809703293704675e-10, -6.0301001783152668e-12, 6.7160608210112039e-12,
+                                      -4.4687862827958087e-15, -1.6799777159311457e-13 };
 #endif
-#define DEGREE(c) ((int)(sizeof F(c) / sizeof *F(c)) - 1)
+#define DEGREE(c) ((int)(sizeof FN(c) / sizeof *FN(c)) - 1)
 
 /* x = n ln 2 + r, |r| <= ln 2 / 2, for x that n fits an exponent or nearly. Returns exp(r) - 1; the low bits of *n are
  * those of n + offset, ready to be shifted to an exponent's place. */
-INLINE VEC F(exp_reduced)(VEC x, REAL offset, IVEC *n)
+PLEAT_INLINE V FN(exp_reduced)(V x, T offset, IVEC *n)
 {
-    const VEC t = x * LOG2E + (ROUNDER + offset), k = t - (ROUNDER + offset);
+    const V t = x * LOG2E + (ROUNDER + offset), k = t - (ROUNDER + offset);
     *n = (IVEC)t;
-    const VEC r = (x - k * LN2_HIGH) - k * LN2_LOW;
-    return r + r * r * F(poly_pairs)(r, F(exp_c), DEGREE(exp_c));
+    const V r = (x - k * LN2_HIGH) - k * LN2_LOW;
+    return r + r * r * FN(poly_pairs)(r, FN(exp_c), DEGREE(exp_c));
 }
 
 /* 2^(n - BIAS) */
-INLINE VEC F(exp2_biased)(IVEC n)
+PLEAT_INLINE V FN(exp2_biased)(IVEC n)
 {
-    return (VEC)(n << MANTISSA);
+    return (V)(n << MANTISSA);
 }
 
 #define EXP_LOW BIT(-104, -746) /* below it exp is 0 */
 
 /* Outside of its range the reduction's result is garbage, which is not taken; NaN passes through it. */
-INLINE VEC F(exp)(VEC x)
+PLEAT_INLINE V FN(exp)(V x)
 {
-    const REAL low = EXP_LOW, high = BIT(89, 710); /* beyond, the result is 0 or infinity already */
+    const T low = EXP_LOW, high = BIT(89, 710); /* beyond, the result is 0 or infinity already */
     IVEC n;
-    const VEC y = 1 + F(exp_reduced)(x, 2 * BIAS, &n);
+    const V y = 1 + FN(exp_reduced)(x, 2 * BIAS, &n);
     const IVEC half = n >> 1; /* two steps: 2^n itself may be out of range where the result is denormal, or just not */
-    const VEC e = y * F(exp2_biased)(half) * F(exp2_biased)(n - half);
-    return PICK(x < low, F(splat)(0), PICK(x > high, F(splat)(BIT(__builtin_inff, __builtin_inf)()), e));
+    const V e = y * FN(exp2_biased)(half) * FN(exp2_biased)(n - half);
+    return PICK(x < low, FN(splat)(0), PICK(x > high, FN(splat)(BIT(__builtin_inff, __builtin_inf)()), e));
 }
 
 /* exp for x <= 0, or little more: 2^(n + 64), which always is in range, and then 2^-64 (2^512). */
-INLINE VEC F(exp_falling)(VEC x)
+PLEAT_INLINE V FN(exp_falling)(V x)
 {
     IVEC n;
-    const VEC y = 1 + F(exp_reduced)(x, BIAS + BIT(64, 512), &n);
-    return PICK(x < EXP_LOW, F(splat)(0), y * F(exp2_biased)(n) * BIT(0x1p-64f, 0x1p-512));
+    const V y = 1 + FN(exp_reduced)(x, BIAS + BIT(64, 512), &n);
+    return PICK(x < EXP_LOW, FN(splat)(0), y * FN(exp2_biased)(n) * BIT(0x1p-64f, 0x1p-512));
 }
 
-INLINE VEC F(expm1)(VEC x)
+PLEAT_INLINE V FN(expm1)(V x)
 {
-    const REAL low = BIT(-20, -40), high = BIT(87, 708); /* below it is -1, above it is exp */
+    const T low = BIT(-20, -40), high = BIT(87, 708); /* below it is -1, above it is exp */
     IVEC n;
-    const VEC inner = PICK(x < low, F(splat)(low), PICK(x > high, F(splat)(high), x));
-    const VEC m = F(exp_reduced)(inner, BIAS, &n), scale = F(exp2_biased)(n);
-    return PICK(x > high, F(exp)(x), PICK(x == 0, x, scale * m + (scale - 1)));
+    const V inner = PICK(x < low, FN(splat)(low), PICK(x > high, FN(splat)(high), x));
+    const V m = FN(exp_reduced)(inner, BIAS, &n), scale = FN(exp2_biased)(n);
+    return PICK(x > high, FN(exp)(x), PICK(x == 0, x, scale * m + (scale - 1)));
 }
 
-INLINE VEC F(log)(VEC x)
+PLEAT_INLINE V FN(log)(V x)
 {
-    const REAL up = BIT(0x1p25f, 0x1p54), smallest = BIT(0x1p-126f, 0x1p-1022),
-               infinity = BIT(__builtin_inff, __builtin_inf)();
-    const IVEC tiny = x < smallest, root = (IVEC)F(splat)(BIT(0x1.6a09e6p-1f, 0x1.6a09e667f3bcdp-1));
+    const T up = BIT(0x1p25f, 0x1p54), smallest = BIT(0x1p-126f, 0x1p-1022),
+            infinity = BIT(__builtin_inff, __builtin_inf)();
+    const IVEC tiny = x < smallest, root = (IVEC)FN(splat)(BIT(0x1.6a09e6p-1f, 0x1.6a09e667f3bcdp-1));
     const IVEC bits = (IVEC)PICK(tiny, x * up, x) - root;
     /* x = 2^k (1 + f), 1 + f from sqrt(1/2) to sqrt(2); the exponent becomes a number by way of ROUNDER's low bits */
     const IVEC exponent = (bits >> MANTISSA) - (tiny & BIT(25, 54));
-    const VEC k = (VEC)(exponent + (IVEC)F(splat)(ROUNDER)) - ROUNDER;
-    const VEC f = (VEC)((bits & (((INT)1 << MANTISSA) - 1)) + root) - 1;
+    const V k = (V)(exponent + (IVEC)FN(splat)(ROUNDER)) - ROUNDER;
+    const V f = (V)((bits & (((INT)1 << MANTISSA) - 1)) + root) - 1;
     /* log(1 + f) = 2 s + s R(s^2) with s = f / (2 + f), put so that f itself is what the rest corrects */
-    const VEC s = f / (2 + f), z = s * s, h = (REAL)0.5 * f * f, r = z * F(poly)(z, F(log_c), DEGREE(log_c));
-    const VEC y = k * LN2_HIGH - ((h - (s * (h + r) + k * LN2_LOW)) - f);
-    const VEC special = PICK(x == 0, F(splat)(-infinity), PICK(x == infinity, x, (x - x) / (x - x)));
+    const V s = f / (2 + f), z = s * s, h = (T)0.5 * f * f, r = z * FN(poly)(z, FN(log_c), DEGREE(log_c));
+    const V y = k * LN2_HIGH - ((h - (s * (h + r) + k * LN2_LOW)) - f);
+    const V special = PICK(x == 0, FN(splat)(-infinity), PICK(x == infinity, x, (x - x) / (x - x)));
     return PICK((x > 0) & (x < infinity), y, special);
 }
 
 /* For x >= 0. */
-INLINE VEC F(log1p)(VEC x)
+PLEAT_INLINE V FN(log1p)(V x)
 {
-    const VEC u = 1 + x;
-    return PICK(u > BIT(0x1p24f, 0x1p53), F(log)(u), F(log)(u) + (x - (u - 1)) / u); /* what 1 + x lost, as a slope */
+    const V u = 1 + x;
+    return PICK(u > BIT(0x1p24f, 0x1p53), FN(log)(u), FN(log)(u) + (x - (u - 1)) / u); /* what 1 + x lost, as a slope */
 }
 
 /* m / (m + 2) with m = exp(2 |x|) - 1: one formula for the small, where m keeps all its digits, and the large. */
-INLINE VEC F(tanh)(VEC x)
+PLEAT_INLINE V FN(tanh)(V x)
 {
-    const REAL last = BIT(10, 20); /* from here on tanh is 1 */
-    const VEC a = F(abs)(x), b = PICK(a > last, F(splat)(last), a);
+    const T last = BIT(10, 20); /* from here on tanh is 1 */
+    const V a = FN(abs)(x), b = PICK(a > last, FN(splat)(last), a);
     IVEC n;
-    const VEC r = F(exp_reduced)(2 * b, BIAS, &n), scale = F(exp2_biased)(n), m = scale * r + (scale - 1);
-    return F(copysign)(m / (m + 2), x);
+    const V r = FN(exp_reduced)(2 * b, BIAS, &n), scale = FN(exp2_biased)(n), m = scale * r + (scale - 1);
+    return FN(copysign)(m / (m + 2), x);
 }
 
-INLINE VEC F(sigmoid)(VEC x)
+PLEAT_INLINE V FN(sigmoid)(V x)
 {
-    const VEC e = F(exp_falling)(-F(abs)(x));
-    return PICK(x < 0, e, F(splat)(1)) / (1 + e);
+    const V e = FN(exp_falling)(-FN(abs)(x));
+    return PICK(x < 0, e, FN(splat)(1)) / (1 + e);
 }
 
-INLINE VEC F(erf)(VEC x)
+PLEAT_INLINE V FN(erf)(V x)
 {
-    const REAL last = BIT(4, 6); /* from here on erf is 1 */
-    const VEC a = F(abs)(x), z = a * a, b = PICK(a > last, F(splat)(last), a);
-    const VEC small = a + a * F(poly)(z, F(erf_c), DEGREE(erf_c));
+    const T last = BIT(4, 6); /* from here on erf is 1 */
+    const V a = FN(abs)(x), z = a * a, b = PICK(a > last, FN(splat)(last), a);
+    const V small = a + a * FN(poly)(z, FN(erf_c), DEGREE(erf_c));
     /* 1 - exp(-b^2) erfcx(b), erfcx as a polynomial in 1 / (b + 3) mapped to [-1, 1] */
-    const VEC u = (1 / (b + 3) - BIT(0.196428571f, 0.18055555555555555)) * BIT(18.6666667f, 14.4);
-    const VEC big = 1 - F(exp_falling)(-b * b) * F(poly)(u, F(erfcx_c), DEGREE(erfcx_c));
-    return F(copysign)(PICK(a < 1, small, big), x);
+    const V u = (1 / (b + 3) - BIT(0.196428571f, 0.18055555555555555)) * BIT(18.6666667f, 14.4);
+    const V big = 1 - FN(exp_falling)(-b * b) * FN(poly)(u, FN(erfcx_c), DEGREE(erfcx_c));
+    return FN(copysign)(PICK(a < 1, small, big), x);
 }

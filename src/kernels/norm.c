@@ -1,10 +1,12 @@
 /* Normalisation, for both floating types. The loops are in norm_body.h. */
 #include "kernels/norm.h"
 
-#define REAL_BITS 32
+#include <string.h>
+
+#define PLEAT_FLOAT 32
 #include "kernels/norm_body.h"
-#undef REAL_BITS
-#define REAL_BITS 64
+#undef PLEAT_FLOAT
+#define PLEAT_FLOAT 64
 #include "kernels/norm_body.h"
 
 static void moments(const pleat_norm_work *work, int64_t begin, int64_t end)
@@ -27,7 +29,7 @@ static void gradient(const pleat_norm_work *work, int64_t begin, int64_t end)
     (work->dtype == PLEAT_F32 ? gradient_f32 : gradient_f64)(work, begin, end);
 }
 
-/* The elements of block b, as F(block) cuts them. */
+/* The elements of block b, as FN(block) cuts them. */
 static int64_t block_size(const pleat_norm_work *w, int64_t b)
 {
     const int64_t together = pleat_norm_together(w->s);

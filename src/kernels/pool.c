@@ -1,10 +1,12 @@
 /* Pooling, for both floating types. The loops are in pool_body.h. */
 #include "kernels/pool.h"
 
-#define REAL_BITS 32
+#include <string.h>
+
+#define PLEAT_FLOAT 32
 #include "kernels/pool_body.h"
-#undef REAL_BITS
-#define REAL_BITS 64
+#undef PLEAT_FLOAT
+#define PLEAT_FLOAT 64
 #include "kernels/pool_body.h"
 
 static void max(const pleat_max_pool_work *work, int64_t begin, int64_t end)

@@ -4,6 +4,7 @@
 #include "kernels/vector.h"
 
 #include <math.h>
+#include <string.h>
 
 #define LANES ((int64_t)(PLEAT_VECTOR_BYTES / 8)) /* of the vectors that results are folded in */
 

@@ -6,13 +6,13 @@ typedef INTO F(into) __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
 typedef int64_t F(mask) __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
 typedef F(into) (*F(fold_fn))(F(into) a, F(into) b);
 
-INLINE F(into) F(fill)(INTO v)
+PLEAT_INLINE F(into) F(fill)(INTO v)
 {
     return v - (F(into)){ 0 };
 }
 
 /* A loop that compilers make one instruction of, where GCC would convert a vector by halves. */
-INLINE F(into) F(widen)(const FROM *x)
+PLEAT_INLINE F(into) F(widen)(const FROM *x)
 {
     F(into) v = { 0 };
     for (int64_t l = 0; l < LANES; l++)
@@ -21,7 +21,7 @@ INLINE F(into) F(widen)(const FROM *x)
 }
 
 /* n elements, a stride apart, into four vectors of results. */
-INLINE void F(down)(const FROM *x, int64_t stride, int64_t n, INTO nothing, F(fold_fn) fold, F(into) a[4])
+PLEAT_INLINE void F(down)(const FROM *x, int64_t stride, int64_t n, INTO nothing, F(fold_fn) fold, F(into) a[4])
 {
     int64_t i = 0;
     if (stride == 1) {
@@ -44,8 +44,8 @@ INLINE void F(down)(const FROM *x, int64_t stride, int64_t n, INTO nothing, F(fo
 }
 
 /* Rows of n outputs, folded into y. */
-INLINE void F(across)(const FROM *x, int64_t stride, int64_t n, int64_t row_stride, int64_t rows, INTO nothing,
-                      F(fold_fn) fold, INTO *y)
+PLEAT_INLINE void F(across)(const FROM *x, int64_t stride, int64_t n, int64_t row_stride, int64_t rows, INTO nothing,
+                            F(fold_fn) fold, INTO *y)
 {
     int64_t c = 0;
     if (stride == 1) {
@@ -78,8 +78,8 @@ INLINE void F(across)(const FROM *x, int64_t stride, int64_t n, int64_t row_stri
     }
 }
 
-INLINE void F(partial)(const pleat_reduce_work *w, int64_t begin, int64_t end, int64_t first, int64_t last,
-                       INTO *result, INTO nothing, F(fold_fn) fold)
+PLEAT_INLINE void F(partial)(const pleat_reduce_work *w, int64_t begin, int64_t end, int64_t first, int64_t last,
+                             INTO *result, INTO nothing, F(fold_fn) fold)
 {
     const int64_t stride = w->reduced_stride[w->reduced - 1];
     const walk reduced = walk_at(w->reduced, w->reduced_dim, w->reduced_stride, first);
@@ -115,8 +115,8 @@ INLINE void F(partial)(const pleat_reduce_work *w, int64_t begin, int64_t end, i
     }
 }
 
-INLINE void F(finish)(const INTO *result, int64_t blocks, int64_t pitch, int64_t n, INTO divisor, FROM *y, INTO nothing,
-                      F(fold_fn) fold)
+PLEAT_INLINE void F(finish)(const INTO *result, int64_t blocks, int64_t pitch, int64_t n, INTO divisor, FROM *y,
+                            INTO nothing, F(fold_fn) fold)
 {
     if (blocks == 1) {
         for (int64_t o = 0; o < n; o++)
@@ -137,7 +137,7 @@ INLINE void F(finish)(const INTO *result, int64_t blocks, int64_t pitch, int64_t
 }
 
 #define REDUCTION(name, nothing, expression)                                                                           \
-    INLINE F(into) F(name##_fold)(F(into) a, F(into) b)                                                                \
+    PLEAT_INLINE F(into) F(name##_fold)(F(into) a, F(into) b)                                                          \
     {                                                                                                                  \
         return expression;                                                                                             \
     }                                                                                                                  \
@@ -153,7 +153,7 @@ INLINE void F(finish)(const INTO *result, int64_t blocks, int64_t pitch, int64_t
     }
 
 /* Where a comparison holds its lanes are all ones; a != a holds for NaN alone. */
-INLINE F(into) F(choose)(F(mask) choice, F(into) a, F(into) b)
+PLEAT_INLINE F(into) F(choose)(F(mask) choice, F(into) a, F(into) b)
 {
     return (F(into))(((F(mask))a & choice) | ((F(mask))b & ~choice));
 }
@@ -165,7 +165,7 @@ REDUCTION(min, MOST, F(choose)((a < b) | (a != a), a, b))
 #undef REDUCTION
 
 /* Through a second name: compilers warn of an integer that is compared with itself. */
-INLINE bool F(is_nan)(FROM v)
+PLEAT_INLINE bool F(is_nan)(FROM v)
 {
     const FROM same = v;
     return !(v == same);

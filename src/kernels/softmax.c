@@ -3,10 +3,10 @@
 
 #include <math.h>
 
-#define REAL_BITS 32
+#define PLEAT_FLOAT 32
 #include "kernels/softmax_body.h"
-#undef REAL_BITS
-#define REAL_BITS 64
+#undef PLEAT_FLOAT
+#define PLEAT_FLOAT 64
 #include "kernels/softmax_body.h"
 
 #define EITHER(name)                                                                                                   \
