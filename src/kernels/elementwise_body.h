@@ -44,6 +44,7 @@ PLEAT_INLINE int64_t FN(dense)(void *const *array, int64_t n, const V *p, int in
             x[k] = FN(splat)(*from[k]);
     }
     int64_t i = 0;
+    PLEAT_UNROLL(4) /* for the compiler to interleave long functions */
     for (; i + VL <= n; i += VL) {
         __builtin_prefetch(AHEAD(to + i), 1);
         for (int k = 0; k < inputs; k++)
