@@ -45,7 +45,7 @@ enum {
     PARTS = 256, /* nor are they more exact than this part of their octave: heads and all, two halves fit where a whole
                    was, and as many in a segment as one would think */
     HUGE_PAGE = 2 << 20,
-    SEGMENT = 32 << 20 /* bytes at least, or half of what is held already: memory is used up where it is touched */
+    SEGMENT = 128 << 20 /* bytes at least, or half of what is held already: memory is used up where it is touched */
 };
 
 static atomic_flag locked = ATOMIC_FLAG_INIT;

@@ -123,7 +123,7 @@ END_TEST
 /* A tensor is its head longer than a power of two. */
 START_TEST(powers_of_two_fit)
 {
-    enum { HEAD = 400, WHOLE = 8 << 20, PIECE = 2 << 20, PIECES = 16 };
+    enum { HEAD = 400, WHOLE = 8 << 20, PIECE = 16 << 20, PIECES = 8 };
     char *a = pleat_alloc(WHOLE + HEAD), *behind = pleat_alloc(WHOLE), *half[2], *piece[PIECES];
     ck_assert(a && behind);
     pleat_free(a);
