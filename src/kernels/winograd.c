@@ -19,6 +19,15 @@
 #define EACH(X) X(1) X(2) X(3) X(4)
 #endif
 
+/* Whether an element of tile i that is multiplied twice is read twice. AVX-512 multiplies by an element in memory,
+ * which saves the instruction that fills a register with it; but no more than two elements or vectors a cycle are read.
+ */
+#if defined PLEAT_ISA_avx512
+#define TWICE(i) ((i) % 2 > 0)
+#else
+#define TWICE(i) false
+#endif
+
 /* Channels of the image by two vectors whose sums stay in registers: they divide a vector. Tiles that are added up
  * before their sum joins the others': rounding grows with the length of a sum. And the elements of a cache line. */
 enum { CHANNELS = VL == 16 ? 8 : 4, SUM = 64, LINE = 16 };
@@ -58,6 +67,7 @@ PLEAT_INLINE void product_of(int n, bool pair, bool send, const pleat_winograd_w
                              int64_t plane, const float *u, const float *ahead, float *m)
 {
     const float *other = v + (pair ? apart.v : 0);
+    PLEAT_FORGET(other);
     V sum[MOST][2];
     PLEAT_UNROLL(14)
     for (int i = 0; i < n; i++)
@@ -72,7 +82,7 @@ PLEAT_INLINE void product_of(int n, bool pair, bool send, const pleat_winograd_w
             PLEAT_UNROLL(14)
             for (int i = 0; i < n; i++) {
                 sum[i][0] += v[i * VL + k] * a;
-                sum[i][1] += (pair ? other : v)[i * VL + k] * b;
+                sum[i][1] += (pair || TWICE(i) ? other : v)[i * VL + k] * b;
             }
         }
     }
@@ -186,7 +196,10 @@ static void multiply(const pleat_winograd_work *w, int64_t i, const float *u, in
             const float *panel = u + ((i * (n + 2) + k) * w->o_pad + o) * w->c, *from = v + k * v_size;
             float *to = m + k * m_size + o / VL * plane;
             for (int64_t t = 0; t < tiles; t += most) {
-                const float *next = next_of(ahead, w->c);
+                /* Of the panel that follows, some cache lines with each of the first strips. */
+                const float *next = !w->far                   ? next_of(ahead, w->c)
+                                    : t / most * LINE < width ? panel + (width + t / most * LINE) * w->c
+                                                              : NULL;
                 product[least(most, tiles - t) - 1][pair][next != NULL](w, apart, from + t * VL, plane, panel, next,
                                                                         to + t * VL);
             }
@@ -223,11 +236,11 @@ static void accumulate(const pleat_winograd_work *w, int64_t i, int64_t panel, i
             for (int64_t t = 0; t < tiles; t += SUM)
                 for (int64_t c = 0; c < w->c_pad; c += strip) {
                     const int64_t depth = least(SUM, tiles - t);
-                    const float *next = next_of(ahead, depth);
-                    adjoint[is_wide][next != NULL](
-                        v + k * v_size + c / VL * plane + t * VL + c % VL, m + k * m_size + o / VL * plane + t * VL,
-                        plane, depth, add || t > 0, next,
-                        u + ((i * (n + 2) + k) * w->o_pad + panel * width + o) * w->c_pad + c * width);
+                    float *to = u + ((i * (n + 2) + k) * w->o_pad + panel * width + o) * w->c_pad + c * width;
+                    const float *next = w->far ? to + strip * width : next_of(ahead, depth);
+                    adjoint[is_wide][next != NULL](v + k * v_size + c / VL * plane + t * VL + c % VL,
+                                                   m + k * m_size + o / VL * plane + t * VL, plane, depth, add || t > 0,
+                                                   next, to);
                 }
 }
 

@@ -36,7 +36,8 @@ typedef struct {
     int64_t lines;            /* whose rows lie together, and */
     int64_t stride;           /* from one of its rows to the next */
     int64_t strip;            /* from the strip of a vector of channels to the next; or 0, and they take turns */
-    bool ahead;               /* pixels are sent for while products are computed */
+    bool ahead;               /* pixels are sent for while products are computed, */
+    bool far;                 /* or, where u does not fit into an L2 cache, what follows of u */
     bool flip_h, flip_w;      /* the kernels are turned round */
     bool relu;                /* of the result */
 } pleat_winograd_work;

@@ -23,10 +23,11 @@ enum {
     PART_BYTES = 800 << 10, /* of the matrices that are then multiplied at once: within an L2 cache of 1 MiB, */
     STAGE_PARTS = 4,        /* which make a stage */
     ROWS_BYTES = 2 << 20,   /* of a stage by weight, */
-    SUMS_BYTES = 200 << 10, /* the matrices of which that are multiplied at once */
+    SUMS_BYTES = 300 << 10, /* the matrices of which that are multiplied at once */
     SUMS_CHANNELS = 128,    /* have so many channels of the result at most */
     AHEAD_BYTES =
-        256 << 10, /* of kernels at most where pixels are sent for: beside larger ones they would be in the way */
+        256 << 10,       /* of kernels at most where pixels are sent for: beside larger ones they would be in the way */
+    FAR_BYTES = 1 << 20, /* of kernels that do not stay in an L2 cache */
     SLICE_BYTES = 320 << 10,   /* of a slice's sums, at most */
     SLICES_BYTES = 1200 << 10, /* of all slices' */
     CHUNKS = 16,               /* as many blocks at least are wanted, */
@@ -324,6 +325,7 @@ pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_produ
     const int64_t lines = p.images * p.tiles_h, u_bytes = p.u_group * (int64_t)sizeof(float);
     const bool staged = u_bytes > STAGE_BYTES;
     p.work.ahead = u_bytes <= AHEAD_BYTES;
+    p.work.far = u_bytes > FAR_BYTES;
     int64_t stage_lines = lines;
     if (staged) {
         p.part_lines = lines_within(&p, p.work.o_pad, PART_BYTES);
@@ -489,6 +491,7 @@ pleat_status pleat_conv_winograd_weight(const pleat_product *product, const plea
 
     if (p.u_group * (int64_t)sizeof(float) <= SLICE_BYTES)
         return weight_by_slices(&p, groups->size[0], totals);
+    p.work.far = p.u_group * (int64_t)sizeof(float) > FAR_BYTES;
     /* Larger where the sums are: they come and go with every stage. */
     const int64_t lines = p.images * p.tiles_h, bytes = lines * 2 * (tile + 2) * line_row(&p) * (int64_t)sizeof(float);
     const int64_t stages = ceil_div(bytes, max(ROWS_BYTES, p.u_group * (int64_t)sizeof(float)));
