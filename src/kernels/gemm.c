@@ -30,7 +30,8 @@
 enum {
     A_STAYS = 160 << 10, /* bytes at most of A that stay in the L2 cache beside a panel of B and the next one */
     B_STAYS = 512 << 10, /* and of B alone */
-    FEW_STEPS = 128      /* that are packed at once */
+    FEW_STEPS = 128,     /* that are packed at once */
+    LONG_TILE = 32       /* steps: time for lines of C to come */
 };
 
 /* A column of C: which of its line, its image's line, and image. */

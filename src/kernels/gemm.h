@@ -50,6 +50,7 @@ typedef struct {
     void *base;
     int64_t row, column, line, image; /* strides, in elements */
     int64_t width, height;
+    bool far; /* larger than a cache: lines are asked for before they are written */
 } pleat_target;
 
 typedef struct {

@@ -94,11 +94,12 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
         }
     }
     if (t->add) {
+        const T *c = t->c;
         PLEAT_UNROLL(16)
-        for (int i = 0; i < rows; i++) {
-            sum[i][0] += FN(load)(t->c + i * t->c_row);
+        for (int i = 0; i < rows; i++, c += t->c_row) {
+            sum[i][0] += FN(load)(c);
             if (vectors > 1)
-                sum[i][1] += FN(load)(t->c + i * t->c_row + VL);
+                sum[i][1] += FN(load)(c + VL);
         }
     }
     if (t->relu) {
@@ -108,11 +109,14 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
             sum[i][1] = FN(relu)(sum[i][1]);
         }
     }
+    T *c = t->c;
+    const int64_t c_row = t->c_row; /* not read again after each store, which might change it */
     PLEAT_UNROLL(16)
-    for (int i = 0; i < rows; i++) {
-        FN(store)(t->c + i * t->c_row, sum[i][0]);
+    for (int i = 0; i < rows; i++, c += c_row) {
+        PLEAT_FORGET(c);
+        FN(store)(c, sum[i][0]);
         if (vectors > 1)
-            FN(store)(t->c + i * t->c_row + VL, sum[i][1]);
+            FN(store)(c + VL, sum[i][1]);
     }
 }
 
@@ -186,6 +190,7 @@ typedef struct {
     const pleat_product *p;
     int64_t i_begin, i_end, height, j_begin, j_end, k, depth;
     bool first, last; /* of the block's steps */
+    bool c_comes;     /* C's lines are asked for while its tile is computed */
     const T *a_panel, *b_panels;
 } FN(run);
 
@@ -215,6 +220,9 @@ PLEAT_INLINE void FN(tile_at)(const FN(run) * r, FN(tile) * t, int64_t i, int64_
     t->b_step = b_lies ? p->b.step[2] : NR;
     t->col_bias = r->first && p->col_bias ? (const T *)p->col_bias + j : NULL;
     t->c = (T *)c->base + i * c->row + at->image * c->image + at->y * c->line + at->x * c->column;
+    if (r->c_comes)
+        for (int64_t row = 0; row < rows; row++)
+            FN(ask)((const char *)(t->c + row * c->row), 2);
     if ((columns == NR || columns == VL) && c->column == 1 && at->x + columns <= c->width)
         FN(tiles)[rows - 1](t, (int)(columns / VL));
     else
@@ -247,6 +255,7 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
           .j_end = j_end,
           .k = k_begin,
           .first = true,
+          .c_comes = c->far && c->column == 1 && most >= LONG_TILE,
           .a_panel = a_panel,
           .b_panels = b_panels };
     /* once through even where K is empty: C is the bias then */

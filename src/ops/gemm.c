@@ -19,7 +19,8 @@ enum {
     LARGE_WORK = 1 << 24,      /* of no more multiplications than these, */
     CHUNK_WORK = 1 << 19,      /* but none of less than so many multiplications */
     CHUNK_B_BYTES = 512 << 10, /* of B at a time: they stay in the L2 cache */
-    FAR_B_BYTES = 3 << 20,     /* of B, if more, are not in the cache when the next chunk meets them */
+    FAR_B_BYTES = 3 << 20,     /* of B, if more, are not in the cache when the next chunk meets them, */
+    FAR_C_BYTES = 2 << 20,     /* and of C when they are written */
     SLICE = 512,               /* bytes of K at least, where it is cut */
     THIN = 4,                  /* rows or columns at most that are multiplied without packing */
     DIRECT_WORK = 20 << 10,    /* so few multiplications in a whole product are done without packing */
@@ -205,6 +206,7 @@ pleat_status pleat_products(const pleat_product *product, const pleat_product_gr
         p.c.line = p.c.image;
     }
 
+    p.c.far = count * m * n * size > FAR_C_BYTES;
     const int64_t tile_m = kernels->tile_m[p.dtype], tile_n = kernels->tile_n[p.dtype];
     if (lies_well(&p.a, k, p.a.step[2], p.a.lane, p.dtype))
         p.a.state = PLEAT_IN_PLACE;

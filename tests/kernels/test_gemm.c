@@ -183,6 +183,8 @@ START_TEST(blocks_and_slices)
         check_both((sample){ .m = 70, .n = 512, .k = 512, .a = (layout)a, .b = (layout)(a % 2), .row_bias = true });
     /* A does not fit the cache, and as float64 B lies too far away to be read in place */
     check_both((sample){ .m = 345, .n = 630, .k = 650, .a = COLUMNS, .col_bias = true });
+    /* C does not fit the cache */
+    check_both((sample){ .m = 600, .n = 1000, .k = 40 });
     check_both((sample){ .m = 1, .n = 1, .k = 100000 });
     check_both((sample){ .m = 1, .n = 3000, .k = 100, .b = COLUMNS, .col_bias = true });
     check_both((sample){ .m = 3000, .n = 1, .k = 100, .row_bias = true });
