@@ -4,10 +4,11 @@
 #include <math.h>
 #include <string.h>
 
-#define PLEAT_FLOAT 32
+/* some functions of floats are computed in double */
+#define PLEAT_FLOAT 64
 #include "kernels/elementwise_body.h"
 #undef PLEAT_FLOAT
-#define PLEAT_FLOAT 64
+#define PLEAT_FLOAT 32
 #include "kernels/elementwise_body.h"
 
 /* Where an element lies in every array. */

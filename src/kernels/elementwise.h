@@ -45,8 +45,8 @@ typedef struct {
     X(reciprocal)      /* 1 / a */                                                                                     \
     X(power_half)      /* C's pow(a, 0.5): unlike sqrt, 0 for -0 and infinity for -infinity */                         \
     X(power_mhalf)     /* C's pow(a, -0.5) */                                                                          \
+    X(power_m2)        /* 1 / (a a) */                                                                                 \
     X(power)           /* C's pow(a, p) */                                                                             \
-    X(power_grad)      /* a p pow(b, p - 1) */                                                                         \
     X(clamp)           /* min(max(a, p), q), NaN for NaN */                                                            \
     X(clamp_grad)      /* a where p <= b <= q, else 0 */                                                               \
     X(hardtanh_grad)   /* 0 where b <= p or q <= b, else a */                                                          \
@@ -64,8 +64,8 @@ typedef struct {
     X(floor)                                                                                                           \
     X(round) /* half to even */                                                                                        \
     X(rsqrt) /* 1 / sqrt(a) */                                                                                         \
-    X(sin)   /* the C library's */                                                                                     \
-    X(cos)   /* the C library's */                                                                                     \
+    X(sin)                                                                                                             \
+    X(cos)                                                                                                             \
     X(tanh)                                                                                                            \
     X(tanh_grad) /* a (1 - b b) */                                                                                     \
     X(sigmoid)                                                                                                         \

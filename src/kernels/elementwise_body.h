@@ -98,8 +98,8 @@ PLEAT_INLINE void FN(run)(void *const *array, const int64_t *stride, int64_t n, 
 #define ONE FN(splat)(1)
 
 /* Functions that go through the C library, a lane at a time. */
-#define LANE_BY_LANE(name, call)                                                                                       \
-    PLEAT_INLINE V FN(name)(V x)                                                                                       \
+#define LANE_BY_LANE(keywords, name, call)                                                                             \
+    keywords V FN(name)(V x)                                                                                           \
     {                                                                                                                  \
         T lane[VL];                                                                                                    \
         FN(store)(lane, x);                                                                                            \
@@ -107,20 +107,104 @@ PLEAT_INLINE void FN(run)(void *const *array, const int64_t *stride, int64_t n, 
             lane[i] = call(lane[i]);                                                                                   \
         return FN(load)(lane);                                                                                         \
     }
-LANE_BY_LANE(sin, BIT(sinf, sin))
-LANE_BY_LANE(cos, BIT(cosf, cos))
-LANE_BY_LANE(floor, BIT(floorf, floor))
-LANE_BY_LANE(round, BIT(rintf, rint))
+LANE_BY_LANE(PLEAT_INLINE, floor, BIT(floorf, floor))
+LANE_BY_LANE(PLEAT_INLINE, round, BIT(rintf, rint))
+LANE_BY_LANE(static __attribute__((noinline)), far_sin, BIT(sinf, sin))
+LANE_BY_LANE(static __attribute__((noinline)), far_cos, BIT(cosf, cos))
 #undef LANE_BY_LANE
+
+static __attribute__((noinline)) V FN(any_power)(V x, T exponent)
+{
+    T lane[VL];
+    FN(store)(lane, x);
+    for (int64_t i = 0; i < VL; i++)
+        lane[i] = BIT(powf, pow)(lane[i], exponent);
+    return FN(load)(lane);
+}
+
+PLEAT_INLINE bool FN(any)(IVEC mask)
+{
+    int64_t part[sizeof mask / 8], all = 0;
+    memcpy(part, &mask, sizeof mask);
+    for (size_t i = 0; i < sizeof mask / 8; i++)
+        all |= part[i];
+    return all;
+}
+
+#if PLEAT_FLOAT == 64
+/* sin of x and so many quarter turns, |x| no more than FAR: x = k pi / 2 + r, |r| <= pi / 4, where k times the leading
+ * parts of pi / 2 is exact; then one of two polynomials with one of two signs. */
+PLEAT_INLINE pleat_v64 sine_f64(pleat_v64 x, double quarters)
+{
+    static const double s[] = { -0.16666666666666632,  0.0083333333333224137,   -0.00019841269829807817,
+                                2.7557313691920794e-6, -2.5050758115642606e-08, 1.5896795672224763e-10 };
+    static const double c[] = { 0.041666666666666599,    -0.0013888888888874124, 2.4801587289487182e-05,
+                                -2.7557314352328288e-07, 2.0875723272501896e-09, -1.1359647761725296e-11 };
+    const V t = x * 0x1.45f306dc9c883p-1 + ROUNDER, k = t - ROUNDER;
+    const IVEC n = (IVEC)t + (int64_t)quarters;
+    const V r = ((x - k * 0x1.921fb544p0) - k * 0x1.0b4611a6p-34) - k * 0x1.3198a2e037073p-69, z = r * r;
+    const V sine = copysign_f64(r + r * z * poly_f64(z, s, 5), r), cosine = (1 - 0.5 * z) + z * z * poly_f64(z, c, 5);
+    return (V)((IVEC)PICK(-(n & 1), cosine, sine) ^ (n & 2) << 62);
+}
+
+/* x^exponent for x >= 0, with few correct digits less than a double has. */
+PLEAT_INLINE pleat_v64 raised_f64(pleat_v64 x, double exponent)
+{
+    return exp_f64(exponent * log_f64(x));
+}
+
+#define FAR 0x1p20
+#define SINE FN(sine)
+
+/* pow to the last bit is more than its logarithm in a double has. */
+PLEAT_INLINE V FN(power)(V x, V exponent)
+{
+    return FN(any_power)(x, exponent[0]);
+}
+#else
+#undef SINE
+/* A function of doubles, of which half as many make a vector, of floats. */
+typedef float half_of_v32 __attribute__((vector_size(PLEAT_VECTOR_BYTES / 2)));
+
+PLEAT_INLINE pleat_v32 in_double(pleat_v64 (*f)(pleat_v64 x, double param), pleat_v32 x, double param)
+{
+    half_of_v32 half[2];
+    memcpy(half, &x, sizeof x);
+    for (int i = 0; i < 2; i++)
+        half[i] = __builtin_convertvector(f(__builtin_convertvector(half[i], pleat_v64), param), half_of_v32);
+    memcpy(&x, half, sizeof x);
+    return x;
+}
+#define SINE(x, quarters) in_double(sine_f64, x, quarters)
 
 PLEAT_INLINE V FN(power)(V x, V exponent)
 {
-    T base[VL], e[VL];
-    FN(store)(base, x);
-    FN(store)(e, exponent);
-    for (int64_t i = 0; i < VL; i++)
-        base[i] = BIT(powf, pow)(base[i], e[i]);
-    return FN(load)(base);
+    const double e = (double)exponent[0];
+    if (e == 0 || !isfinite(e))
+        return FN(any_power)(x, exponent[0]);
+    const V size = in_double(raised_f64, FN(abs)(x), e);
+    if (fmod(e, 2) != 0 && floor(e) == e)
+        return FN(copysign)(size, x);
+    /* no power of a number below 0, but of -infinity, which is large */
+    const V lowest = FN(splat)(-__FLT_MAX__);
+    return floor(e) == e ? size : PICK((x < 0) & (x >= lowest), FN(splat)(__builtin_nanf("")), size);
+}
+#endif
+
+/* The polynomials' reduction is good for what is not FAR; the C library knows pi to as many digits as the rest needs.
+ */
+PLEAT_INLINE V FN(sin)(V x)
+{
+    const IVEC far = FN(abs)(x) > (T)FAR;
+    const V y = SINE(x, 0);
+    return FN(any)(far) ? PICK(far, FN(far_sin)(x), y) : y;
+}
+
+PLEAT_INLINE V FN(cos)(V x)
+{
+    const IVEC far = FN(abs)(x) > (T)FAR;
+    const V y = SINE(x, 1);
+    return FN(any)(far) ? PICK(far, FN(far_cos)(x), y) : y;
 }
 
 PLEAT_INLINE V FN(power_half)(V x)
@@ -214,8 +298,8 @@ ROW(cube, 1, x[0] * x[0] * x[0])
 ROW(reciprocal, 1, 1 / x[0])
 ROW(power_half, 1, FN(power_half)(x[0]))
 ROW(power_mhalf, 1, 1 / FN(power_half)(x[0]))
+ROW(power_m2, 1, 1 / (x[0] * x[0]))
 ROW(power, 1, FN(power)(x[0], p[0]))
-ROW(power_grad, 2, x[0] * p[0] * FN(power)(x[1], p[0] - 1))
 ROW(clamp, 1, FN(clamp)(x[0], p[0], p[1]))
 ROW(clamp_grad, 2, PICK((x[1] > p[0]) & (x[1] < p[1]), x[0], ZERO))
 ROW(hardtanh_grad, 2, PICK((x[1] <= p[0]) | (x[1] >= p[1]), ZERO, x[0]))

@@ -209,7 +209,8 @@ PLEAT_INLINE V FN(log)(V x)
     /* log(1 + f) = 2 s + s R(s^2) with s = f / (2 + f), put so that f itself is what the rest corrects */
     const V s = f / (2 + f), z = s * s, h = (T)0.5 * f * f, r = z * FN(poly)(z, FN(log_c), DEGREE(log_c));
     const V y = k * LN2_HIGH - ((h - (s * (h + r) + k * LN2_LOW)) - f);
-    const V special = PICK(x == 0, FN(splat)(-infinity), PICK(x == infinity, x, (x - x) / (x - x)));
+    const V nothing = PICK(x < 0, FN(splat)(BIT(__builtin_nanf, __builtin_nan)("")), x); /* infinity and NaN stay */
+    const V special = PICK(x == 0, FN(splat)(-infinity), nothing);
     return PICK((x > 0) & (x < infinity), y, special);
 }
 

@@ -94,6 +94,7 @@ static pleat_status pow_forward(pleat_call *call)
                                    : e == 2    ? k->square
                                    : e == 3    ? k->cube
                                    : e == -1   ? k->reciprocal
+                                   : e == -2   ? k->power_m2
                                    : e == 0.5  ? k->power_half
                                    : e == -0.5 ? k->power_mhalf
                                                : k->power);

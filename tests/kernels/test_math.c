@@ -45,7 +45,8 @@ static const function functions[] = {
     { ROW(exp), expl, -110, 90, false, false, 1.1, 1.0 }, { ROW(expm1), expm1l, -3, 3, false, false, 1.6, 2.0 },
     { ROW(log), logl, 0, 3, false, false, 0.9, 0.9 },     { ROW(log1p), log1pl, 0, 3, true, false, 1.3, 1.3 },
     { ROW(tanh), tanhl, -12, 12, false, true, 3.4, 3.5 }, { ROW(sigmoid), sigmoidl, -100, 100, false, true, 2.4, 2.4 },
-    { ROW(erf), erfl, -4, 4, false, true, 1.6, 1.6 },
+    { ROW(erf), erfl, -4, 4, false, true, 1.6, 1.6 },     { ROW(sin), sinl, -30, 30, false, true, 0.6, 1.7 },
+    { ROW(cos), cosl, -30, 30, false, true, 0.6, 1.7 },
 };
 
 static pleat_row_fn row_of(const function *f, int which)
@@ -164,6 +165,31 @@ START_TEST(float64)
 }
 END_TEST
 
+/* Of floats, whose powers are the kernels' own: all kinds of numbers to whole, broken, large and special exponents. */
+START_TEST(power)
+{
+    static const float exponents[] = { 1.5F, -2.5F, 4, 5, -3, 0.3F, 41, -100, 0, INFINITY, NAN };
+    static float x[2 * N + SPECIALS], y[2 * N + SPECIALS];
+    const double exponent = (double)exponents[_i];
+    for (int i = 0; i < N; i++) {
+        const uint32_t bits = (uint32_t)next();
+        memcpy(&x[i], &bits, 4);
+        x[i] += 0; /* a NaN that signals is none to the power 0 */
+        x[N + i] = (float)uniform(-3, 3);
+    }
+    for (int i = 0; i < SPECIALS; i++)
+        x[2 * N + i] = (float)specials[i];
+    pleat_kernels_get()->elementwise->power[0]((void *[]){ y, x }, (int64_t[]){ 1, 1 }, 2 * N + SPECIALS,
+                                               (double[]){ exponent, 0 });
+    for (int i = 0; i < 2 * N + SPECIALS; i++) {
+        const long double want = powl((long double)x[i], (long double)exponent);
+        ck_assert_msg(ulps((double)y[i], want, 24, -149, 3.4028234663852886e38) <= 0.51 &&
+                          (isnan(want) || !signbit(y[i]) == !signbit(want)),
+                      "%a to %g: %a", (double)x[i], exponent, (double)y[i]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("math");
@@ -172,6 +198,7 @@ int main(void)
     const int n = (int)(sizeof functions / sizeof *functions);
     tcase_add_loop_test(c, float32, 0, n);
     tcase_add_loop_test(c, float64, 0, n);
+    tcase_add_loop_test(c, power, 0, 11);
     suite_add_tcase(suite, c);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
