@@ -1,9 +1,11 @@
 /* Softmax and what is made of it, along the middle dimension of contiguous arrays (outer, size, inner). A line is one
  * run along that dimension; line l is (l / inner, :, l % inner).
  *
- * A walk over lines goes by vectors: along the line where inner is 1 and the line is long, across up to a vector of
- * neighbouring lines where not. In both, step k of the walk loads a vector; the two differ in the distance of steps and
- * of lanes, in how many lanes count, and in whether lanes are reduced at the end. */
+ * A walk over lines goes by vectors. Where inner is more than 1: across up to a vector of neighbouring lines. Where it
+ * is 1 and lines are long: along the line. Where it is 1 and they are not: across a vector of lines, which are turned
+ * into a block of memory, tile by tile in registers, and the results turned back. In all, step k of the walk loads a
+ * vector; they differ in the distance of steps, in how many lanes count, and in whether lanes are reduced at the end.
+ */
 #ifndef PLEAT_KERNELS_SOFTMAX_H
 #define PLEAT_KERNELS_SOFTMAX_H
 
@@ -34,6 +36,12 @@ struct pleat_softmax_kernels {
     /* y[c] = soft exp(x[c] - lse) - hit [c = target] - even weight[c], 0 where soft is 0. */
     void (*cross_entropy_gradient)(const pleat_softmax_work *work, int64_t begin, int64_t end);
 };
+
+/* How many lines are worth a thread's while: whole vectors of them, however long a vector is. */
+static inline int64_t pleat_softmax_grain(int64_t size)
+{
+    return (8192 / (size + 1) + 15) / 16 * 16;
+}
 
 #ifdef PLEAT_ISA
 extern const struct pleat_softmax_kernels PLEAT_K(softmax_kernels);

@@ -207,7 +207,7 @@ static pleat_status forward(pleat_call *call)
                                 .lse_out = pleat_data_mut(call->out[1]),
                                 .weight = l.weight,
                                 .distance = e > 0 ? distance : NULL };
-    pleat_parallel_for(l.lines, 8192 / (l.classes + 1), lse_range, &work);
+    pleat_parallel_for(l.lines, pleat_softmax_grain(l.classes), lse_range, &work);
     for (int64_t i = 0; i < l.lines; i++) {
         losses[i] = 0;
         if (ignored(&l, i))
@@ -314,7 +314,7 @@ static pleat_status backward_kernel(pleat_call *call)
                                 .soft = soft,
                                 .hit = hit,
                                 .even = even };
-    pleat_parallel_for(l.lines, 8192 / (l.classes + 1), gradient_range, &work);
+    pleat_parallel_for(l.lines, pleat_softmax_grain(l.classes), gradient_range, &work);
     pleat_free(numbers);
     return PLEAT_OK;
 }

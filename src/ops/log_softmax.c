@@ -53,7 +53,7 @@ static pleat_status run(const softmax_params *params, lines_fn kernel, const ple
                                   .y = pleat_data_mut(y) } };
     for (int d = dim + 1; d < shape.ndim; d++)
         job.work.inner *= shape.dim[d];
-    pleat_parallel_for(pleat_numel(y) / size, 8192 / size, lines, &job);
+    pleat_parallel_for(pleat_numel(y) / size, pleat_softmax_grain(size), lines, &job);
     return PLEAT_OK;
 }
 

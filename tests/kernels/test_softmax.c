@@ -8,9 +8,11 @@
 #include <math.h>
 #include <string.h>
 
-/* (outer, size, inner) */
-static const int64_t sizes[][3] = { { 4, 1, 1 },  { 3, 10, 1 }, { 5, 16, 1 },  { 2, 1000, 1 }, { 7, 33, 1 },
-                                    { 2, 3, 40 }, { 3, 21, 7 }, { 1, 10, 16 }, { 2, 5, 33 },   { 1, 300, 5 } };
+/* (outer, size, inner); behind these come lines of every length to SHORT, in whole vectors of them and a rest */
+static const int64_t sizes[][3] = { { 4, 1, 1 },    { 3, 10, 1 },  { 5, 16, 1 },  { 2, 1000, 1 }, { 7, 33, 1 },
+                                    { 2, 3, 40 },   { 3, 21, 7 },  { 1, 10, 16 }, { 2, 5, 33 },   { 1, 300, 5 },
+                                    { 19, 256, 1 }, { 3, 257, 1 }, { 3, 1025, 1 } };
+enum { SIZES = sizeof sizes / sizeof *sizes, SHORT = 70 };
 
 typedef struct {
     pleat_softmax_work work;
@@ -20,12 +22,13 @@ typedef struct {
 
 static setup make(size_t i, pleat_dtype dtype)
 {
-    setup s = { .work = { .dtype = dtype, .size = sizes[i][1], .inner = sizes[i][2] },
-                .lines = sizes[i][0] * sizes[i][2] };
-    s.numel = s.lines * sizes[i][1];
-    s.x = calloc((size_t)s.numel, sizeof(double));
-    s.g = calloc((size_t)s.numel, sizeof(double));
-    s.y = calloc((size_t)s.numel, sizeof(double));
+    const int64_t size = i < SIZES ? sizes[i][1] : (int64_t)i - SIZES + 1, inner = i < SIZES ? sizes[i][2] : 1;
+    setup s = { .work = { .dtype = dtype, .size = size, .inner = inner },
+                .lines = i < SIZES ? sizes[i][0] * inner : 39 };
+    s.numel = s.lines * size;
+    s.x = calloc((size_t)s.numel, pleat_dtype_size(dtype));
+    s.g = calloc((size_t)s.numel, pleat_dtype_size(dtype));
+    s.y = calloc((size_t)s.numel, pleat_dtype_size(dtype));
     pleat_kernels_get()->random->normal(&(pleat_random_work){ s.x, dtype, 1, i, 10, 4 }, 0, s.numel);
     pleat_kernels_get()->random->normal(&(pleat_random_work){ s.g, dtype, 2, i, 0, 1 }, 0, s.numel);
     s.work.x = s.x;
@@ -61,18 +64,18 @@ static double naive_lse(const setup *s, int64_t line)
 
 typedef void (*kernel_fn)(const pleat_softmax_work *, int64_t, int64_t);
 
-/* In three ranges. */
+/* In three ranges, so that none may write where another did. */
 static void run(kernel_fn kernel, const setup *s)
 {
+    kernel(&s->work, s->lines / 3 + 1, s->lines);
     kernel(&s->work, 0, s->lines / 3);
     kernel(&s->work, s->lines / 3, s->lines / 3 + 1);
-    kernel(&s->work, s->lines / 3 + 1, s->lines);
 }
 
 START_TEST(values_and_gradients)
 {
     const struct pleat_softmax_kernels *k = pleat_kernels_get()->softmax;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    for (size_t i = 0; i < SIZES + SHORT; i++)
         for (int dtype = PLEAT_F32; dtype <= PLEAT_F64; dtype++) {
             setup s = make(i, (pleat_dtype)dtype);
             const double tolerance = dtype == PLEAT_F32 ? 4e-6 : 1e-14;
@@ -106,7 +109,7 @@ END_TEST
 START_TEST(cross_entropy)
 {
     const struct pleat_softmax_kernels *k = pleat_kernels_get()->softmax;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    for (size_t i = 0; i < SIZES + SHORT; i++)
         for (int dtype = PLEAT_F32; dtype <= PLEAT_F64; dtype++)
             for (int weighted = 0; weighted < 2; weighted++) {
                 setup s = make(i, (pleat_dtype)dtype);
@@ -180,4 +183,40 @@ START_TEST(ignored_lines)
 }
 END_TEST
 
-RUN_TESTS("softmax kernels", values_and_gradients, cross_entropy, ignored_lines)
+/* Lines that hold infinities or a NaN, or nothing but -infinity, between others that are none the worse for it. */
+START_TEST(special_lines)
+{
+    const struct pleat_softmax_kernels *k = pleat_kernels_get()->softmax;
+    for (size_t i = SIZES; i < SIZES + SHORT; i++) {
+        setup s = make(i, PLEAT_F32);
+        const int64_t size = s.work.size;
+        float *x = s.x, *y = s.y;
+        const float odd[] = { 0, INFINITY, NAN, -INFINITY };
+        for (int64_t line = 0; line < s.lines; line++)
+            for (int64_t c = 0; line % 4 && c < size; c++)
+                if (c == line % size || (line % 8 == 3 && size > 1))
+                    x[line * size + c] = odd[line % 4];
+        for (int log = 0; log < 2; log++) {
+            run(log ? k->log_softmax : k->softmax, &s);
+            for (int64_t line = 0; line < s.lines; line++) {
+                const bool none = line % 8 == 3 || (line % 4 == 3 && size == 1);
+                const double lse = line % 4 == 3 && none ? NAN : naive_lse(&s, line);
+                for (int64_t c = 0; c < size; c++) {
+                    const double v = (double)y[line * size + c], l = (double)x[line * size + c] - lse;
+                    if (line % 4 == 1) /* the others, and the infinity itself */
+                        ck_assert(isnan(v) || (c != line % size && v == (log ? -(double)INFINITY : 0)));
+                    else if (isnan(l))
+                        ck_assert_double_nan(v);
+                    else if (isinf(l))
+                        ck_assert(v == (log ? l : 0));
+                    else
+                        ck_assert_double_eq_tol(v, log ? l : exp(l), 4e-5);
+                }
+            }
+        }
+        done(&s);
+    }
+}
+END_TEST
+
+RUN_TESTS("softmax kernels", values_and_gradients, cross_entropy, ignored_lines, special_lines)
