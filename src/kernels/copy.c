@@ -39,6 +39,9 @@ static inline uint8_t to_u8(double v)
         else if (ts == 1 && fs == 0)                                                                                   \
             for (int64_t i = 0; i < n; i++)                                                                            \
                 t[i] = CONVERT(TO, *f);                                                                                \
+        else if (ts == 1 && fs == -1)                                                                                  \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                t[i] = CONVERT(TO, f[-i]);                                                                             \
         else                                                                                                           \
             for (int64_t i = 0; i < n; i++)                                                                            \
                 t[i * ts] = CONVERT(TO, f[i * fs]);                                                                    \

@@ -1,4 +1,4 @@
-/* Lines: topk for every dtype (line_topk_body.h), and cumulative sums. */
+/* Lines: topk for every dtype (line_topk_body.h), and cumulative sums (line_cumsum_body.h: of floats, side by side). */
 #include "kernels/line.h"
 
 #define NANS
@@ -54,7 +54,11 @@ static void topk(const pleat_topk_work *w, void *heap, int64_t begin, int64_t en
             const T *x = (const T *)w->x + first;                                                                      \
             T *y = (T *)w->y + first;                                                                                  \
             SUM sum[SIDE] = { 0 };                                                                                     \
-            for (int64_t i = 0; i < w->length; i++) {                                                                  \
+            for (int64_t i = 0; n == 1 && i < w->length; i++) {                                                        \
+                const int64_t at = (w->reverse ? w->length - 1 - i : i) * w->inner;                                    \
+                y[at] = (T)(*sum += x[at]);                                                                            \
+            }                                                                                                          \
+            for (int64_t i = 0; n > 1 && i < w->length; i++) {                                                         \
                 const int64_t at = (w->reverse ? w->length - 1 - i : i) * w->inner;                                    \
                 for (int64_t k = 0; k < n; k++)                                                                        \
                     y[at + k] = (T)(sum[k] += x[at + k]);                                                              \
@@ -62,9 +66,19 @@ static void topk(const pleat_topk_work *w, void *heap, int64_t begin, int64_t en
             begin += n;                                                                                                \
         }                                                                                                              \
     }
-CUMSUM(cumsum_f32, float, double)
-CUMSUM(cumsum_f64, double, double)
+CUMSUM(cumsum_any_f32, float, double)
+CUMSUM(cumsum_any_f64, double, double)
 CUMSUM(cumsum_i64, int64_t, int64_t)
+
+#define PLEAT_FLOAT 32
+#include "kernels/simd.h"
+/* simd.h's names first */
+#include "kernels/line_cumsum_body.h"
+#undef PLEAT_FLOAT
+#define PLEAT_FLOAT 64
+#include "kernels/simd.h"
+/* simd.h's names first */
+#include "kernels/line_cumsum_body.h"
 
 static void cumsum(const pleat_cumsum_work *w, int64_t begin, int64_t end)
 {

@@ -26,30 +26,46 @@ static void FN(add_row)(T *to, int64_t to_step, const T *from, int64_t from_step
             to[i * to_step] = (T)(to[i * to_step] + from[i * from_step]);
 }
 
+/* The places of a row along all dimensions but the last. */
+static void FN(start)(const int64_t *dim, int last, int64_t row, int64_t *place)
+{
+    for (int d = last - 1; d >= 0; d--) {
+        place[d] = row % dim[d];
+        row /= dim[d];
+    }
+}
+
+static void FN(step)(const int64_t *dim, int last, int64_t *place)
+{
+    for (int d = last - 1; d >= 0 && ++place[d] == dim[d]; d--)
+        place[d] = 0;
+}
+
 static void FN(map)(const pleat_map_places *w, int64_t begin, int64_t end)
 {
     const int last = w->ndim - 1;
     const T value = (T)w->value, *read = w->read;
-    for (int64_t row = begin; row < end; row++) {
+    int64_t place[PLEAT_MAX_DIMS];
+    FN(start)(w->to_dim, last, begin, place);
+    for (int64_t row = begin; row < end; row++, FN(step)(w->to_dim, last, place)) {
         T *to = (T *)w->write + row * w->to_dim[last];
-        int64_t rest = row, at = 0;
+        int64_t at = 0;
         bool there = true;
-        for (int d = last - 1; d >= 0 && there; d--) {
-            const int64_t p = w->map[d][rest % w->to_dim[d]];
-            rest /= w->to_dim[d];
+        for (int d = 0; d < last; d++) {
+            const int64_t p = w->map[d][place[d]];
             at += p * w->stride[d];
-            there = p >= 0;
+            there &= p >= 0;
         }
         if (!there) {
             FN(fill_row)(to, value, w->to_dim[last]);
             continue;
         }
-        for (const pleat_run *r = w->run; r < w->run + w->runs; r++)
+        for (const pleat_run *r = w->run; r < w->run + w->runs; r++) {
             if (r->from < 0)
                 FN(fill_row)(to + r->to, value, r->n);
             else
-                FN(copy_row)
-        (to + r->to, 1, read + at + r->from * w->stride[last], r->step * w->stride[last], r->n);
+                FN(copy_row)(to + r->to, 1, read + at + r->from * w->stride[last], r->step * w->stride[last], r->n);
+        }
     }
 }
 
@@ -57,17 +73,17 @@ static void FN(map_sum)(const pleat_map_places *w, int64_t begin, int64_t end)
 {
     const int last = w->ndim - 1;
     const T *read = w->read;
-    for (int64_t row = begin; row < end; row++) {
+    int64_t place[PLEAT_MAX_DIMS];
+    FN(start)(w->from_dim, last, begin, place);
+    for (int64_t row = begin; row < end; row++, FN(step)(w->from_dim, last, place)) {
         T *to = (T *)w->write + row * w->from_dim[last];
         FN(fill_row)(to, 0, w->from_dim[last]);
         /* every combination of the places that read this row, the last dimension's fastest */
-        int64_t first[PLEAT_MAX_DIMS], stop[PLEAT_MAX_DIMS], k[PLEAT_MAX_DIMS], rest = row;
+        int64_t first[PLEAT_MAX_DIMS], stop[PLEAT_MAX_DIMS], k[PLEAT_MAX_DIMS];
         bool any = true;
-        for (int d = last - 1; d >= 0; d--) {
-            const int64_t p = rest % w->from_dim[d];
-            rest /= w->from_dim[d];
-            k[d] = first[d] = w->first[d][p];
-            stop[d] = w->first[d][p + 1];
+        for (int d = 0; d < last; d++) {
+            k[d] = first[d] = w->first[d][place[d]];
+            stop[d] = w->first[d][place[d] + 1];
             any &= first[d] < stop[d];
         }
         while (any) {

@@ -2,7 +2,8 @@
  *
  * Padding is separable: along each dimension every place of the result reads one place of x, or none. Such a map is a
  * few runs (before, inside, behind), written down once per call; the kernels then walk rows. The adjoint sums each
- * place of x over the places that read it, listed beforehand, so that a worker owns what it writes to. */
+ * place of x over the places that read it, listed beforehand, so that a worker owns what it writes to. That of padding
+ * with a constant, or of rolling, is padding by less than nothing. */
 #include "kernels/move.h"
 #include "ops/enter.h"
 #include "ops/ops.h"
@@ -107,22 +108,24 @@ static void map_sum_rows(int64_t begin, int64_t end, void *ctx)
     pleat_kernels_get()->move->map_sum(ctx, begin, end);
 }
 
-/* The dimensions of x, those that stay as they are merged where `read` is walked as one. */
+/* The dimensions of x. One that stays as it is and lies right inside the one before is merged with it, as far as all
+ * its places are padding or none: of a padded one only up to a row that is long enough, as rows are what is shared out.
+ */
 static int axes_of(const pad_params *p, pleat_shape x, const int64_t *stride, axis *a, int64_t *a_stride)
 {
+    const bool blocks = p->mode == PLEAT_PAD_CONSTANT || p->mode == PLEAT_PAD_CIRCULAR;
     int n = 0;
-    bool open = false; /* whether the last one stays as it is */
     for (int d = 0; d < x.ndim; d++) {
         const bool stays = p->before[d] == 0 && p->after[d] == 0;
         if (stays && x.dim[d] == 1)
             continue;
-        if (stays && open && a_stride[n - 1] == stride[d] * x.dim[d]) {
-            a[n - 1].size *= x.dim[d];
-            a[n - 1].places = a[n - 1].size;
-        } else
+        const axis *outer = n > 0 ? &a[n - 1] : NULL;
+        if (stays && outer && a_stride[n - 1] == stride[d] * x.dim[d] &&
+            ((outer->before == 0 && outer->places == outer->size) || (blocks && outer->places * x.dim[d] <= GRAIN)))
+            a[n - 1] = (axis){ p->mode, outer->size * x.dim[d], outer->before * x.dim[d], outer->places * x.dim[d] };
+        else
             a[n++] = (axis){ p->mode, x.dim[d], p->before[d], x.dim[d] + p->before[d] + p->after[d] };
         a_stride[n - 1] = stride[d];
-        open = stays;
     }
     if (n == 0) {
         a[n] = (axis){ p->mode, 1, 0, 1 };
@@ -231,7 +234,16 @@ static pleat_status pad_backward(pleat_call *call)
 {
     pad_params p = *(const pad_params *)call->params;
     p.x = call->in_spec[0].shape;
-    call->grad_in[0] = pleat_apply(&pleat_op_pad_adjoint, call->grad_out, 1, &p);
+    bool rolls = p.mode == PLEAT_PAD_CIRCULAR;
+    for (int d = 0; d < p.x.ndim; d++)
+        rolls &= p.before[d] + p.after[d] == 0;
+    const bool back = rolls || p.mode == PLEAT_PAD_CONSTANT; /* what is put around is cut off, and so on */
+    for (int d = 0; d < p.x.ndim && back; d++) {
+        p.before[d] = -p.before[d];
+        p.after[d] = -p.after[d];
+    }
+    p.value = 0;
+    call->grad_in[0] = pleat_apply(back ? &pleat_op_pad : &pleat_op_pad_adjoint, call->grad_out, 1, &p);
     return PLEAT_OK;
 }
 

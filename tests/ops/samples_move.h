@@ -42,6 +42,7 @@ static void samples_padding(void)
     SAMPLE_ZERO(pleat_pad(values(2, 3), PADS(2, -4), NULL)); /* only a part of the padding is left */
     SAMPLE(pleat_pad(values(0, 3), PADS(1, 1, 1, 1), NULL));
     SAMPLE(pleat_pad(values(), NULL, 0, NULL));
+    SAMPLE(pleat_pad(values(), NULL, 0, PAD(PLEAT_PAD_REFLECT)));
     SAMPLE(pleat_pad(values(2, 5, 4), PADS(3, 2, 0, 4), PAD(PLEAT_PAD_REFLECT)));
     SAMPLE(pleat_pad(values(3, 4), PADS(-1, 2, 2, -1), PAD(PLEAT_PAD_REFLECT)));
     SAMPLE(pleat_pad(values(2, 3, 2), PADS(3, 5, 4, 0), PAD(PLEAT_PAD_REPLICATE)));

@@ -66,7 +66,7 @@ START_TEST(adjoint_identity)
 {
     static const int64_t pads[][6] = { { 3, 4, 1, 2, 2, 1 }, { -1, 2, 1, -2, 2, 0 }, { 0, 0, 2, 3, 0, 0 } };
     pleat_seed(2);
-    for (int mode = PLEAT_PAD_REFLECT; mode <= PLEAT_PAD_CIRCULAR; mode++)
+    for (int mode = PLEAT_PAD_CONSTANT; mode <= PLEAT_PAD_CIRCULAR; mode++)
         for (size_t p = 0; p < sizeof pads / sizeof *pads; p++) {
             pleat_tensor *x = pleat_set_requires_grad(pleat_randn(PLEAT_SHAPE(3, 4, 5), PLEAT_F64), true), *g;
             pleat_tensor *y = pleat_pad(x, pads[p], 6, &(pleat_pad_opts){ (pleat_pad_mode)mode, 0 });
@@ -91,6 +91,55 @@ START_TEST(repeats_and_rolls)
     ck_assert_mem_eq(pleat_data_i64(pleat_flip(x, PLEAT_DIMS())), flipped, sizeof flipped);
     ck_assert(pleat_equal(pleat_roll(x, PLEAT_SHAPE(INT64_MIN), PLEAT_DIMS(1)),
                           pleat_roll(x, PLEAT_SHAPE(INT64_MIN % 3), PLEAT_DIMS(1))));
+}
+END_TEST
+
+/* Each dimension in turn, in rows of any width, and what comes back of a gradient: the other way round. */
+START_TEST(rows_of_any_width)
+{
+    pleat_seed(4);
+    for (int64_t n = 1; n <= 40; n++)
+        for (int dim = 0; dim < 3; dim++)
+            for (int dtype = PLEAT_F32; dtype <= PLEAT_U8; dtype++) {
+                const pleat_shape shape = PLEAT_SHAPE(3, 5, n);
+                pleat_tensor *x = random_view(shape, (pleat_dtype)dtype, (int)(n % VIEW_KINDS)), *grad[2] = { NULL };
+                const bool real = dtype == PLEAT_F32 || dtype == PLEAT_F64;
+                x = real ? pleat_set_requires_grad(pleat_detach(x), true) : x;
+                pleat_tensor *r = pleat_roll(x, PLEAT_SHAPE(7), PLEAT_DIMS(dim)), *f = pleat_flip(x, PLEAT_DIMS(dim));
+                pleat_tensor *g = pleat_randn(shape, PLEAT_F32);
+                g = pleat_cast(g, (pleat_dtype)dtype);
+                const pleat_gradients_opts opts = { .grad_outputs = &g };
+                if (real)
+                    ck_assert(pleat_gradients(&r, 1, &x, 1, &opts, &grad[0]) == PLEAT_OK &&
+                              pleat_gradients(&f, 1, &x, 1, &opts, &grad[1]) == PLEAT_OK);
+                for (int64_t i = 0; i < pleat_numel(x); i++) {
+                    const int64_t at[] = { i / n / 5, i / n % 5, i % n }, size = pleat_size(x, dim);
+                    int64_t to[] = { at[0], at[1], at[2] };
+                    to[dim] = (at[dim] + 7) % size;
+                    ck_assert(pleat_at(r, to) == pleat_at(x, at) &&
+                              (!real || pleat_at(grad[0], at) == pleat_at(g, to)));
+                    to[dim] = size - 1 - at[dim];
+                    ck_assert(pleat_at(f, to) == pleat_at(x, at) &&
+                              (!real || pleat_at(grad[1], at) == pleat_at(g, to)));
+                }
+            }
+}
+END_TEST
+
+/* Long enough that rows are not merged any further, and short of it. */
+START_TEST(rolls_of_blocks)
+{
+    for (int64_t n = 1; n <= 64; n *= 8)
+        for (int dim = 0; dim < 3; dim++) {
+            const pleat_shape shape = PLEAT_SHAPE(10, 30, 2, n);
+            pleat_tensor *x = pleat_reshape(pleat_arange(0, 600 * (double)n, 1, PLEAT_I64), shape);
+            pleat_tensor *y = pleat_roll(x, PLEAT_SHAPE(-3), PLEAT_DIMS(dim));
+            const int64_t inner = (dim == 0 ? 60 : dim == 1 ? 2 : 1) * n, size = pleat_size(x, dim);
+            for (int64_t i = 0; i < pleat_numel(x); i++) {
+                const int64_t at = i / inner % size, from = ((at + 3) % size - at) * inner;
+                ck_assert_int_eq(pleat_data_i64(y)[i], i + from);
+            }
+        }
 }
 END_TEST
 
@@ -156,4 +205,5 @@ START_TEST(refusals)
 }
 END_TEST
 
-RUN_TESTS("pad", against_naive, adjoint_identity, repeats_and_rolls, any_threads, refusals)
+RUN_TESTS("pad", against_naive, adjoint_identity, repeats_and_rolls, rows_of_any_width, rolls_of_blocks, any_threads,
+          refusals)

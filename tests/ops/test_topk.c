@@ -89,6 +89,32 @@ START_TEST(sums_that_run)
 }
 END_TEST
 
+/* 37 lines one behind the other: to the bit what is summed in double in order, and the gradient from behind. */
+START_TEST(lines_of_any_length)
+{
+    enum { LINES = 37 };
+    pleat_seed(3);
+    for (int64_t n = 1; n <= 40; n++)
+        for (int dtype = PLEAT_F32; dtype <= PLEAT_F64; dtype++) {
+            const pleat_shape shape = PLEAT_SHAPE(LINES, n);
+            pleat_tensor *x = pleat_set_requires_grad(pleat_randn(shape, (pleat_dtype)dtype), true), *grad;
+            pleat_tensor *y = pleat_cumsum(x, 1), *g = pleat_randn(shape, (pleat_dtype)dtype);
+            ck_assert_ok(pleat_gradients(&y, 1, &x, 1, &(pleat_gradients_opts){ .grad_outputs = &g }, &grad));
+            for (int64_t line = 0; line < LINES; line++) {
+                double sum = 0, back = 0;
+                for (int64_t i = 0; i < n; i++) {
+                    const int64_t at = line * n + i, end = line * n + n - 1 - i;
+                    sum += element(x, shape, at);
+                    back += element(g, shape, end);
+                    ck_assert_msg(element(y, shape, at) == (dtype == PLEAT_F32 ? (float)sum : sum) &&
+                                      element(grad, shape, end) == (dtype == PLEAT_F32 ? (float)back : back),
+                                  "place %d of line %d of %d", (int)i, (int)line, (int)n);
+                }
+            }
+        }
+}
+END_TEST
+
 static pleat_tensor *both(void *user)
 {
     pleat_tensor *x = user, *v;
@@ -125,4 +151,4 @@ START_TEST(refusals)
 }
 END_TEST
 
-RUN_TESTS("topk", in_order, sort_is_all_of_it, sums_that_run, any_threads, refusals)
+RUN_TESTS("topk", in_order, sort_is_all_of_it, sums_that_run, lines_of_any_length, any_threads, refusals)
