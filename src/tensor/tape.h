@@ -25,8 +25,7 @@ typedef struct pleat_record pleat_record;
 typedef struct {
     pleat_tensor *tensor; /* retained; NULL: not kept, or dropped since */
     uint64_t version;
-    pleat_record
-        *maker; /* of an input that is kept by making it again: whose output 0 it is. Older, so it lives longer */
+    pleat_record *maker; /* of an input that is made again: whose output 0 it is. Older, so it lives longer */
 } pleat_kept;
 
 struct pleat_slot; /* the pending gradients of a call, while a walk is on its way (autograd/walk.h) */
