@@ -62,8 +62,10 @@ typedef struct {
     X(abs)                                                                                                             \
     X(sign) /* 0 for NaN */                                                                                            \
     X(floor)                                                                                                           \
-    X(round) /* half to even */                                                                                        \
-    X(rsqrt) /* 1 / sqrt(a) */                                                                                         \
+    X(round)      /* half to even */                                                                                   \
+    X(rsqrt)      /* 1 / sqrt(a) */                                                                                    \
+    X(sqrt_grad)  /* a / (2 b) */                                                                                      \
+    X(rsqrt_grad) /* -a b b b / 2 */                                                                                   \
     X(sin)                                                                                                             \
     X(cos)                                                                                                             \
     X(tanh)                                                                                                            \
@@ -71,6 +73,9 @@ typedef struct {
     X(sigmoid)                                                                                                         \
     X(sigmoid_grad) /* a b (1 - b) */                                                                                  \
     X(erf)                                                                                                             \
+    X(erf_grad) /* a erf'(b), and so on */                                                                             \
+    X(sin_grad)                                                                                                        \
+    X(cos_grad)                                                                                                        \
     X(expm1)                                                                                                           \
     X(log1p)     /* for a >= 0 */                                                                                      \
     X(elu)       /* q a where a > 0, else q p (exp(a) - 1) */                                                          \

@@ -48,6 +48,8 @@ PLEAT_FORWARD(exp)
 PLEAT_FORWARD(log)
 PLEAT_FORWARD(sqrt)
 PLEAT_FORWARD(rsqrt)
+PLEAT_GRADIENT(sqrt, out[0])
+PLEAT_GRADIENT(rsqrt, out[0])
 
 static pleat_status exp_backward(pleat_call *call)
 {
@@ -75,8 +77,8 @@ static pleat_status rsqrt_backward(pleat_call *call)
 
 const pleat_op pleat_op_exp = { PLEAT_UNARY(exp), .keeps = { PLEAT_KEEP_OUT(0) } };
 const pleat_op pleat_op_log = { PLEAT_UNARY(log), .keeps = { PLEAT_KEEP_IN(0) } };
-const pleat_op pleat_op_sqrt = { PLEAT_UNARY(sqrt), .keeps = { PLEAT_KEEP_OUT(0) } };
-const pleat_op pleat_op_rsqrt = { PLEAT_UNARY(rsqrt), .keeps = { PLEAT_KEEP_OUT(0) } };
+const pleat_op pleat_op_sqrt = { PLEAT_UNARY(sqrt), .keeps = { PLEAT_KEEP_OUT(0) }, .backward_kernel = sqrt_kernel };
+const pleat_op pleat_op_rsqrt = { PLEAT_UNARY(rsqrt), .keeps = { PLEAT_KEEP_OUT(0) }, .backward_kernel = rsqrt_kernel };
 
 PLEAT_PUBLIC(exp)
 PLEAT_PUBLIC(log)
@@ -163,6 +165,9 @@ PLEAT_PUBLIC(round)
 PLEAT_FORWARD(sin)
 PLEAT_FORWARD(cos)
 PLEAT_FORWARD(erf)
+PLEAT_GRADIENT(sin, in[0])
+PLEAT_GRADIENT(cos, in[0])
+PLEAT_GRADIENT(erf, in[0])
 
 static pleat_status sin_backward(pleat_call *call)
 {
@@ -184,9 +189,9 @@ static pleat_status erf_backward(pleat_call *call)
     return PLEAT_OK;
 }
 
-const pleat_op pleat_op_sin = { PLEAT_UNARY(sin), .keeps = { PLEAT_KEEP_IN(0) } };
-const pleat_op pleat_op_cos = { PLEAT_UNARY(cos), .keeps = { PLEAT_KEEP_IN(0) } };
-const pleat_op pleat_op_erf = { PLEAT_UNARY(erf), .keeps = { PLEAT_KEEP_IN(0) } };
+const pleat_op pleat_op_sin = { PLEAT_UNARY(sin), .keeps = { PLEAT_KEEP_IN(0) }, .backward_kernel = sin_kernel };
+const pleat_op pleat_op_cos = { PLEAT_UNARY(cos), .keeps = { PLEAT_KEEP_IN(0) }, .backward_kernel = cos_kernel };
+const pleat_op pleat_op_erf = { PLEAT_UNARY(erf), .keeps = { PLEAT_KEEP_IN(0) }, .backward_kernel = erf_kernel };
 
 PLEAT_PUBLIC(sin)
 PLEAT_PUBLIC(cos)
