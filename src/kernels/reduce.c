@@ -1,16 +1,21 @@
 /* Reductions: the walk, and the table. The loops are in reduce_body.h. */
 #include "kernels/reduce.h"
 
-#include "kernels/vector.h"
-
 #include <math.h>
 #include <string.h>
 
-#define LANES ((int64_t)(PLEAT_VECTOR_BYTES / 8)) /* of the vectors that results are folded in */
+#define PLEAT_FLOAT 32
+#include "kernels/simd.h"
+#undef PLEAT_FLOAT
+#define PLEAT_FLOAT 64
+#include "kernels/simd.h"
+
+#define LANES ((int64_t)(PLEAT_VECTOR_BYTES / sizeof(INTO))) /* of the vectors that results are folded in */
 
 enum {
     ROWS = 8,    /* that a pass across the outputs takes at once: as many streams as the machine prefetches */
     FEW = 32,    /* elements that are folded one by one: vectors would cost more at their ends than they save */
+    SHORT = 512, /* elements of rows that are taken several at a time */
     AHEAD = 4096 /* bytes that are fetched ahead: what the processor does by itself ends at a page */
 };
 
@@ -53,21 +58,31 @@ static void walk_step(walk *w, int64_t n)
     }
 }
 
+/* Transposes a block of vectors of any type, of which only the bits are moved. */
+#define TURN(r, bits)                                                                                                  \
+    do {                                                                                                               \
+        pleat_v##bits turned[LANES];                                                                                   \
+        PLEAT_UNROLL(16)                                                                                               \
+        for (int64_t i = 0; i < LANES; i++)                                                                            \
+            turned[i] = (pleat_v##bits)(r)[i];                                                                         \
+        transpose_f##bits(turned);                                                                                     \
+        PLEAT_UNROLL(16)                                                                                               \
+        for (int64_t i = 0; i < LANES; i++)                                                                            \
+            (r)[i] = (__typeof__(*(r)))turned[i];                                                                      \
+    } while (0)
+#define TURN_64(r) TURN(r, 64)
+#define TURN_32(r) TURN(r, 32)
+
+/* Sums of float32 alone are folded in another type than their own. */
+#define TURNED TURN_64
+#define SUM
+#define INDEX int64_t
 #define FROM float
 #define INTO double
-#define LEAST (-(double)INFINITY)
-#define MOST ((double)INFINITY)
 #define F(name) name##_f32
 #include "kernels/reduce_body.h"
 #undef FROM
-#undef F
-#define FROM double
-#define F(name) name##_f64
-#include "kernels/reduce_body.h"
-#undef FROM
 #undef INTO
-#undef LEAST
-#undef MOST
 #undef F
 #define FROM int64_t
 #define INTO int64_t
@@ -75,13 +90,37 @@ static void walk_step(walk *w, int64_t n)
 #define MOST INT64_MAX
 #define F(name) name##_i64
 #include "kernels/reduce_body.h"
+#undef FROM
+#undef INTO
+#undef LEAST
+#undef MOST
+#undef F
+#define FROM double
+#define INTO double
+#define LEAST (-(INTO)INFINITY)
+#define MOST ((INTO)INFINITY)
+#define F(name) name##_f64
+#include "kernels/reduce_body.h"
+#undef FROM
+#undef INTO
+#undef INDEX
+#undef SUM
+#undef TURNED
+#undef F
+#define TURNED TURN_32
+#define INDEX int32_t
+#define FROM float
+#define INTO float
+#define F(name) name##_single
+#include "kernels/reduce_body.h"
 
-#define TABLE(name)                                                                                                    \
+#define TABLE(name, single, bytes)                                                                                     \
     {                                                                                                                  \
-        .partial = { name##_partial_f32, name##_partial_f64, name##_partial_i64 },                                     \
-        .finish = { name##_finish_f32, name##_finish_f64, name##_finish_i64 },                                         \
+        .width = { bytes, 8, 8 }, .partial = { name##_partial_##single, name##_partial_f64, name##_partial_i64 },      \
+        .finish = { name##_finish_##single, name##_finish_f64, name##_finish_i64 },                                    \
     }
 
-const struct pleat_reduce_kernels PLEAT_K(reduce_kernels) = {
-    .sum = TABLE(sum), .max = TABLE(max), .min = TABLE(min), .arg = { arg_f32, arg_f64, arg_i64 }
-};
+const struct pleat_reduce_kernels PLEAT_K(reduce_kernels) = { .sum = TABLE(sum, f32, 8),
+                                                              .max = TABLE(max, single, 4),
+                                                              .min = TABLE(min, single, 4),
+                                                              .arg = { arg_single, arg_f64, arg_i64 } };

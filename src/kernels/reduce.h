@@ -5,8 +5,9 @@
  * The reduced elements of one output are cut into blocks of PLEAT_REDUCE_BLOCK, whatever their number. `partial` folds
  * one block for a range of outputs, `finish` folds the blocks' results, in order. Inside a block the loop runs along
  * whichever dimension lies closest in memory: down a run of reduced elements in four vectors of partial results, or
- * across the outputs (column sums), some rows at a time. float32 is folded in double, so that sums of it are as good as
- * exact; in float64 no chain of additions is longer than a thousand. */
+ * across the outputs (column sums), some rows at a time. Short contiguous rows are taken as many at once as a vector
+ * has elements. float32 is added up in double, so that sums of it are as good as exact; in float64 no chain of
+ * additions is longer than a thousand. */
 #ifndef PLEAT_KERNELS_REDUCE_H
 #define PLEAT_KERNELS_REDUCE_H
 
@@ -21,8 +22,9 @@ typedef struct {
     const void *x;
 } pleat_reduce_work;
 
-/* By dtype: [0] float32, [1] float64, [2] int64. Results of blocks are double, or int64 for int64. */
+/* By dtype: [0] float32, [1] float64, [2] int64. */
 typedef struct {
+    int64_t width[3]; /* bytes of a block's result: of the type itself, but double where float32 is added up */
     /* result[o - begin] for the outputs begin to end - 1, each from its reduced elements first to last - 1. */
     void (*partial[3])(const pleat_reduce_work *work, int64_t begin, int64_t end, int64_t first, int64_t last,
                        void *result);

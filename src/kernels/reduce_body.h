@@ -1,9 +1,10 @@
-/* Reductions of one element type: a template. Before including define FROM (the element), INTO (what it is folded in,
- * eight bytes), LEAST and MOST of it, and F(name). A reduction is a fold of two vectors and the value that it leaves
- * alone; the functions that take them are inlined into each. */
+/* Reductions of one element type: a template. Before including define FROM (the element), INTO (what it is folded in),
+ * INDEX (an integer of INTO's size), F(name), TURNED, which transposes a block of vectors of INTO, SUM where there are
+ * sums, LEAST and MOST of the type where there are extremes. A reduction is a fold of two vectors and the value that it
+ * leaves alone; the functions that take them are inlined into each. */
 
 typedef INTO F(into) __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
-typedef int64_t F(mask) __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
+typedef INDEX F(mask) __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
 typedef F(into) (*F(fold_fn))(F(into) a, F(into) b);
 
 PLEAT_INLINE F(into) F(fill)(INTO v)
@@ -18,6 +19,72 @@ PLEAT_INLINE F(into) F(widen)(const FROM *x)
     for (int64_t l = 0; l < LANES; l++)
         v[l] = (INTO)x[l];
     return v;
+}
+
+/* Where a comparison holds its lanes are all ones; a != a holds for NaN alone. */
+PLEAT_INLINE F(into) F(choose)(F(mask) choice, F(into) a, F(into) b)
+{
+    return (F(into))(((F(mask))a & choice) | ((F(mask))b & ~choice));
+}
+
+PLEAT_INLINE F(mask) F(count_from)(int64_t first)
+{
+    F(mask) v = { 0 };
+    for (int l = 0; l < LANES; l++)
+        v[l] = (INDEX)(first + l);
+    return v;
+}
+
+/* Short rows are taken LANES at a time, a vector of results each, which are turned at the end and folded side by side.
+ * Where there are fewer the first stands in for the rest. Of rows shorter than a vector the block is copied first:
+ * loads of whole vectors would end behind it. */
+PLEAT_INLINE const FROM *F(block)(const FROM *x, int64_t rows, int64_t *stride, int64_t n, FROM copy[LANES * LANES])
+{
+    if (n >= LANES)
+        return x;
+    if (*stride == n)
+        memcpy(copy, x, (size_t)(rows * n) * sizeof *copy);
+    else
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t c = 0; c < n; c++)
+                copy[i * n + c] = x[i * *stride + c];
+    *stride = n;
+    return copy;
+}
+
+/* At most LANES rows of n elements. */
+PLEAT_INLINE void F(rows)(const FROM *x, int64_t stride, int64_t rows, int64_t n, INTO nothing, F(fold_fn) fold,
+                          INTO *y)
+{
+    FROM copy[LANES * LANES] = { 0 };
+    F(into) r[LANES];
+    x = F(block)(x, rows, &stride, n, copy);
+    PLEAT_UNROLL(16)
+    for (int64_t i = 0; i < LANES; i++)
+        r[i] = F(fill)(nothing);
+    int64_t c = 0;
+    for (; c + LANES <= n; c += LANES)
+        PLEAT_UNROLL(16)
+    for (int64_t i = 0; i < LANES; i++)
+        r[i] = fold(r[i], F(widen)(x + (i < rows ? i : 0) * stride + c));
+    if (c < n) { /* the last vector begins where it ends with the row; lanes that have been count no more */
+        const int64_t last = n < LANES ? 0 : n - LANES;
+        const F(mask) at = F(count_from)(last);
+        const F(mask) counts = (at >= (INDEX)c) & (at < (INDEX)n);
+        PLEAT_UNROLL(16)
+        for (int64_t i = 0; i < LANES; i++) {
+            const F(into) v = F(widen)(x + (i < rows ? i : 0) * stride + last);
+            r[i] = fold(r[i], F(choose)(counts, v, F(fill)(nothing)));
+        }
+    }
+    TURNED(r);
+    PLEAT_UNROLL(4)
+    for (int64_t half = LANES / 2; half > 0; half /= 2) {
+        PLEAT_UNROLL(8)
+        for (int64_t i = 0; i < half; i++)
+            r[i] = fold(r[i], r[i + half]);
+    }
+    memcpy(y, r, (size_t)rows * sizeof *y);
 }
 
 /* n elements, a stride apart, into four vectors of results. */
@@ -85,6 +152,15 @@ PLEAT_INLINE void F(partial)(const pleat_reduce_work *w, int64_t begin, int64_t 
     const walk reduced = walk_at(w->reduced, w->reduced_dim, w->reduced_stride, first);
     walk kept = walk_at(w->kept, w->kept_dim, w->kept_stride, begin);
     const bool across = pleat_reduce_across(w), few = last - first <= FEW;
+    if (w->reduced == 1 && stride == 1 && !across && last - first <= SHORT) {
+        for (int64_t n; begin < end; begin += n, result += n, walk_step(&kept, n)) {
+            n = walk_run(&kept, end - begin < LANES ? end - begin : LANES);
+            F(rows)
+            ((const FROM *)w->x + kept.offset + first, w->kept_stride[w->kept - 1], n, last - first, nothing, fold,
+             result);
+        }
+        return;
+    }
     for (int64_t n; begin < end; begin += n, result += n, walk_step(&kept, n)) {
         const FROM *x = (const FROM *)w->x + kept.offset;
         F(into) a[4] = { F(fill)(nothing), F(fill)(nothing), F(fill)(nothing), F(fill)(nothing) };
@@ -118,6 +194,11 @@ PLEAT_INLINE void F(partial)(const pleat_reduce_work *w, int64_t begin, int64_t 
 PLEAT_INLINE void F(finish)(const INTO *result, int64_t blocks, int64_t pitch, int64_t n, INTO divisor, FROM *y,
                             INTO nothing, F(fold_fn) fold)
 {
+    if (blocks == 1 && divisor == 1) {
+        for (int64_t o = 0; o < n; o++)
+            y[o] = (FROM)result[o];
+        return;
+    }
     if (blocks == 1) {
         for (int64_t o = 0; o < n; o++)
             y[o] = (FROM)(result[o] / divisor);
@@ -152,17 +233,17 @@ PLEAT_INLINE void F(finish)(const INTO *result, int64_t blocks, int64_t pitch, i
         F(finish)(result, blocks, pitch, n, (INTO)divisor, y, nothing, F(name##_fold));                                \
     }
 
-/* Where a comparison holds its lanes are all ones; a != a holds for NaN alone. */
-PLEAT_INLINE F(into) F(choose)(F(mask) choice, F(into) a, F(into) b)
-{
-    return (F(into))(((F(mask))a & choice) | ((F(mask))b & ~choice));
-}
-
+#ifdef SUM
 REDUCTION(sum, 0, a + b)
+#endif
+#ifdef LEAST
 REDUCTION(max, LEAST, F(choose)((a > b) | (a != a), a, b))
 REDUCTION(min, MOST, F(choose)((a < b) | (a != a), a, b))
+#endif
 
 #undef REDUCTION
+
+#ifdef LEAST
 
 /* Through a second name: compilers warn of an integer that is compared with itself. */
 PLEAT_INLINE bool F(is_nan)(FROM v)
@@ -171,9 +252,71 @@ PLEAT_INLINE bool F(is_nan)(FROM v)
     return !(v == same);
 }
 
+/* Lanes where a NaN, or else the larger (smaller) number, is in v and not yet in best. */
+PLEAT_INLINE F(mask) F(beats)(F(into) v, F(into) best, bool largest)
+{
+    const F(into) same = v, same_best = best;
+    return (largest ? v > best : v < best) | ((v != same) & (best == same_best));
+}
+
+/* At most LANES rows of n elements: each lane keeps its best and where that was, the earlier one of equals. */
+PLEAT_INLINE void F(arg_rows)(const FROM *x, int64_t stride, int64_t rows, int64_t n, bool largest, int64_t *y)
+{
+    FROM copy[LANES * LANES] = { 0 };
+    F(into) r[LANES];
+    F(mask) at[LANES];
+    x = F(block)(x, rows, &stride, n, copy);
+    const F(mask) first = F(count_from)(0), counts = first < (INDEX)n;
+    PLEAT_UNROLL(16)
+    for (int64_t i = 0; i < LANES; i++) { /* where there is nothing the first element is found again */
+        const FROM *row = x + (i < rows ? i : 0) * stride;
+        r[i] = F(choose)(counts, F(widen)(row), F(fill)(row[0]));
+        at[i] = first & counts;
+    }
+    for (int64_t c = LANES; c < n; c += LANES) {
+        const int64_t begin = c < n - LANES ? c : n - LANES; /* the last vector ends with the row */
+        const F(mask) here = F(count_from)(begin);
+        PLEAT_UNROLL(16)
+        for (int64_t i = 0; i < LANES; i++) {
+            const F(into) v = F(widen)(x + (i < rows ? i : 0) * stride + begin);
+            const F(mask) better = F(beats)(v, r[i], largest);
+            r[i] = F(choose)(better, v, r[i]);
+            at[i] = (here & better) | (at[i] & ~better);
+        }
+    }
+    TURNED(r);
+    TURNED(at);
+    PLEAT_UNROLL(16)
+    for (int64_t i = 1; i < LANES; i++) {
+        const F(mask) better = F(beats)(r[i], r[0], largest) | (~F(beats)(r[0], r[i], largest) & (at[i] < at[0]));
+        r[0] = F(choose)(better, r[i], r[0]);
+        at[0] = (at[i] & better) | (at[0] & ~better);
+    }
+    for (int64_t i = 0; i < rows; i++)
+        y[i] = at[0][i];
+}
+
+static void F(arg_largest)(const FROM *x, int64_t stride, int64_t rows, int64_t n, int64_t *y)
+{
+    F(arg_rows)(x, stride, rows, n, true, y);
+}
+
+static void F(arg_smallest)(const FROM *x, int64_t stride, int64_t rows, int64_t n, int64_t *y)
+{
+    F(arg_rows)(x, stride, rows, n, false, y);
+}
+
 static void F(arg)(const pleat_reduce_work *w, bool largest, int64_t begin, int64_t end, int64_t elements, int64_t *y)
 {
     walk kept = walk_at(w->kept, w->kept_dim, w->kept_stride, begin);
+    if (w->reduced == 1 && w->reduced_stride[0] == 1 && elements <= INT32_MAX) {
+        for (int64_t n; begin < end; begin += n, y += n, walk_step(&kept, n)) {
+            n = walk_run(&kept, end - begin < LANES ? end - begin : LANES);
+            const FROM *x = (const FROM *)w->x + kept.offset;
+            (largest ? F(arg_largest) : F(arg_smallest))(x, w->kept_stride[w->kept - 1], n, elements, y);
+        }
+        return;
+    }
     for (; begin < end; begin++, walk_step(&kept, 1)) {
         const FROM *x = (const FROM *)w->x + kept.offset;
         FROM best = *x;
@@ -189,3 +332,5 @@ static void F(arg)(const pleat_reduce_work *w, bool largest, int64_t begin, int6
         *y++ = at;
     }
 }
+
+#endif

@@ -22,9 +22,9 @@ typedef struct {
     int64_t outputs, elements, blocks; /* elements: reduced, of each output */
     int64_t range;
     double divisor;
-    double *results; /* blocks x outputs; NULL where one block is all */
+    char *results; /* blocks x outputs; NULL where one block is all */
     char *y;
-    int64_t width;
+    int64_t width, result_width;
 } job;
 
 static void cells(int64_t begin, int64_t end, void *ctx)
@@ -38,7 +38,7 @@ static void cells(int64_t begin, int64_t end, void *ctx)
             double real[RANGE];
             int64_t integer[RANGE];
         } here;
-        void *result = j->results ? j->results + c / ranges * j->outputs + o : here.real;
+        void *result = j->results ? j->results + (c / ranges * j->outputs + o) * j->result_width : (char *)&here;
         j->reduction->partial[j->type](&j->work, o, o + n, first,
                                        first + (left < PLEAT_REDUCE_BLOCK ? left : PLEAT_REDUCE_BLOCK), result);
         if (!j->results)
@@ -49,8 +49,8 @@ static void cells(int64_t begin, int64_t end, void *ctx)
 static void finish(int64_t begin, int64_t end, void *ctx)
 {
     const job *j = ctx;
-    j->reduction->finish[j->type](j->results ? j->results + begin : NULL, j->blocks, j->outputs, end - begin,
-                                  j->divisor, j->y + begin * j->width);
+    j->reduction->finish[j->type](j->results ? j->results + begin * j->result_width : NULL, j->blocks, j->outputs,
+                                  end - begin, j->divisor, j->y + begin * j->width);
 }
 
 void pleat_reduce_split(const pleat_tensor *x, unsigned mask, bool ordered, pleat_reduce_work *w)
@@ -93,6 +93,7 @@ pleat_status pleat_reduce(const pleat_reduction *reduction, const pleat_tensor *
               .elements = 1,
               .y = pleat_tensor_address(y),
               .width = (int64_t)pleat_dtype_size(y->dtype) };
+    j.result_width = reduction->width[j.type];
     pleat_reduce_split(x, mask, false, &j.work);
     for (int d = 0; d < j.work.reduced; d++)
         j.elements *= j.work.reduced_dim[d];
@@ -105,7 +106,7 @@ pleat_status pleat_reduce(const pleat_reduction *reduction, const pleat_tensor *
         return PLEAT_OK;
     }
     if (j.blocks > 1) {
-        j.results = pleat_alloc((size_t)(j.blocks * j.outputs) * sizeof *j.results);
+        j.results = pleat_alloc((size_t)(j.blocks * j.outputs * j.result_width));
         if (!j.results)
             return PLEAT_ENOMEM;
     }

@@ -1,5 +1,5 @@
 /* The reduction kernels: sums of strided arrays against a naive loop, for blocks and ranges of any size, and how exact
- * they are. */
+ * they are; sums and extremes of short rows. */
 #include "kernels/reduce.h"
 #include "support/run.h"
 
@@ -128,4 +128,93 @@ START_TEST(exactness)
 }
 END_TEST
 
-RUN_TESTS("reduction kernels", sums, exactness)
+/* The first of the largest (smallest) of n elements, the first NaN before all. */
+static int64_t naive_arg(int type, const void *x, int64_t n, bool largest)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++)
+        if (type == 2) {
+            const int64_t *v = x;
+            best = largest ? v[i] > v[best] ? i : best : v[i] < v[best] ? i : best;
+        } else {
+            const double a = type ? ((const double *)x)[best] : (double)((const float *)x)[best],
+                         b = type ? ((const double *)x)[i] : (double)((const float *)x)[i];
+            if (!isnan(a) && (isnan(b) || (largest ? b > a : b < a)))
+                best = i;
+        }
+    return best;
+}
+
+/* Rows of n elements, in memory that ends with the last. */
+static void check_rows(int type, int64_t n, int64_t stride, int64_t range, bool odd)
+{
+    enum { ROWS = 39 };
+    const struct pleat_reduce_kernels *k = pleat_kernels_get()->reduce;
+    const int64_t width = type == 0 ? 4 : 8, span = (ROWS - 1) * stride + n;
+    char *x = malloc((size_t)(span * width));
+    memcpy(x,
+           type == 0   ? (const void *)f32
+           : type == 1 ? (const void *)f64
+                       : (const void *)i64,
+           (size_t)(span * width));
+    const double specials[] = { NAN, INFINITY, -INFINITY };
+    for (int64_t row = 0; odd && type < 2 && row < ROWS; row++)
+        for (int64_t i = row % 5; i < n && row % 4; i += 7) {
+            const int64_t at = row * stride + (i * 5 + row) % n;
+            if (type == 0)
+                ((float *)x)[at] = (float)specials[row % 4 - 1];
+            else
+                ((double *)x)[at] = specials[row % 4 - 1];
+        }
+    const pleat_reduce_work w = { 1, 1, { ROWS }, { stride }, { n }, { 1 }, x };
+    const pleat_reduction *const all[] = { &k->sum, &k->max, &k->min };
+    for (int kind = 0; kind < 5; kind++)
+        for (int64_t o = 0; o < ROWS; o += range) {
+            const int64_t end = o + range < ROWS ? o + range : ROWS;
+            int64_t at[ROWS];
+            double result[ROWS], y[ROWS];
+            if (kind < 3) {
+                all[kind]->partial[type](&w, o, end, 0, n, result);
+                all[kind]->finish[type](result, 1, 0, end - o, 1, y);
+            } else
+                k->arg[type](&w, kind == 3, o, end, n, at);
+            for (int64_t r = o; r < end; r++) {
+                const char *row = x + r * stride * width, *got = (const char *)y + (r - o) * width;
+                if (kind == 0 && type == 2) {
+                    int64_t want = 0;
+                    for (int64_t i = 0; i < n; i++)
+                        want += ((const int64_t *)(const void *)row)[i];
+                    ck_assert(memcmp(got, &want, sizeof want) == 0);
+                } else if (kind == 0) {
+                    double want = 0;
+                    for (int64_t i = 0; i < n; i++)
+                        want += type ? ((const double *)(const void *)row)[i]
+                                     : (double)((const float *)(const void *)row)[i];
+                    const double v =
+                        type ? *(const double *)(const void *)got : (double)*(const float *)(const void *)got;
+                    ck_assert_msg(v == want || (isnan(v) && isnan(want)), "%d rows of %d: row %d is %g, not %g", ROWS,
+                                  (int)n, (int)r, v, want);
+                } else {
+                    const int64_t want = naive_arg(type, row, n, kind == 1 || kind == 3);
+                    ck_assert_msg(kind < 3 ? memcmp(got, row + want * width, (size_t)width) == 0 : at[r - o] == want,
+                                  "rows of %d, kind %d, type %d: row %d, wanted element %d", (int)n, kind, type, (int)r,
+                                  (int)want);
+                }
+            }
+        }
+    free(x);
+}
+
+START_TEST(short_rows)
+{
+    fill();
+    for (int64_t n = 1; n < 600; n += n < 70 ? 1 : 63)
+        for (int type = 0; type < 3; type++)
+            for (int odd = 0; odd < 2; odd++) {
+                check_rows(type, n, n, 1000, odd);
+                check_rows(type, n, n + 3, 7, odd);
+            }
+}
+END_TEST
+
+RUN_TESTS("reduction kernels", sums, exactness, short_rows)
