@@ -39,9 +39,6 @@ static inline uint8_t to_u8(double v)
         else if (ts == 1 && fs == 0)                                                                                   \
             for (int64_t i = 0; i < n; i++)                                                                            \
                 t[i] = CONVERT(TO, *f);                                                                                \
-        else if (ts == 1 && fs == -1)                                                                                  \
-            for (int64_t i = 0; i < n; i++)                                                                            \
-                t[i] = CONVERT(TO, f[-i]);                                                                             \
         else                                                                                                           \
             for (int64_t i = 0; i < n; i++)                                                                            \
                 t[i * ts] = CONVERT(TO, f[i * fs]);                                                                    \
@@ -152,8 +149,11 @@ static inline void walk(const pleat_copy_work *w, int64_t begin, int64_t end, do
 
 static void copy(const pleat_copy_work *w, int64_t begin, int64_t end)
 {
-    const row_fn row = rows[w->to_dtype][w->from_dtype];
+    row_fn row = rows[w->to_dtype][w->from_dtype];
     const int last = w->ndim - 1;
+    if (w->to_dtype == w->from_dtype && w->to_dtype != PLEAT_U8 && w->to_stride[last] == 1 &&
+        w->from_stride[last] == -1)
+        row = width[w->to_dtype] == 4 ? reverse_f32 : reverse_f64; /* int64 as well: its bits are only moved */
     if (w->to_dtype != w->from_dtype || w->to_dtype == PLEAT_U8 || last == 0 || w->to_stride[last] != 1 ||
         w->from_stride[last] == 1 || w->from_stride[last - 1] != 1) {
         walk(w, begin, end, 0, row, NULL);
@@ -179,7 +179,7 @@ static void copy(const pleat_copy_work *w, int64_t begin, int64_t end)
         if (width[w->to_dtype] == 4)
             squares_f32((float *)w->to + t, w->to_stride[last - 1], (const float *)w->from + f, w->from_stride[last], n,
                         columns);
-        else /* int64 as well: its bits are only moved */
+        else
             squares_f64((double *)w->to + t, w->to_stride[last - 1], (const double *)w->from + f, w->from_stride[last],
                         n, columns);
         begin += n * columns;

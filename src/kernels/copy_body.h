@@ -1,4 +1,4 @@
-/* copy.c's transposition for one width of elements. */
+/* copy.c's transposition and reversal for one width of elements. */
 
 /* to[r ts + c] = from[r + c fs] for r < rows, c < columns, both up to VL. Loads and stores whole vectors. */
 PLEAT_INLINE void FN(square)(T *to, int64_t ts, const T *from, int64_t fs, int64_t rows, int64_t columns)
@@ -40,3 +40,28 @@ static void FN(squares)(T *to, int64_t ts, const T *from, int64_t fs, int64_t n,
         for (int64_t c = column; c < columns; c++)
             to[r * ts + c] = from[r + c * fs];
 }
+
+#if PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 16
+#define REVERSED 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0
+#elif PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 8
+#define REVERSED 7, 6, 5, 4, 3, 2, 1, 0
+#elif PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 4
+#define REVERSED 3, 2, 1, 0
+#else
+#define REVERSED 1, 0
+#endif
+
+/* A row whose steps are 1 and -1. Rows of images are short: the last vector overlaps the one before. */
+static void FN(reverse)(void *to, int64_t ts, const void *from, int64_t fs, int64_t n)
+{
+    T *t = to;
+    const T *f = from;
+    for (int64_t i = 0; i < n && n >= VL; i += VL) {
+        i = least(i, n - VL);
+        const V v = FN(load)(f - i - VL + 1);
+        FN(store)(t + i, __builtin_shufflevector(v, v, REVERSED));
+    }
+    for (int64_t i = 0; i < n && n < VL; i++)
+        t[i * ts] = f[i * fs];
+}
+#undef REVERSED

@@ -9,8 +9,7 @@ static void FN(fill_row)(T *to, T value, int64_t n)
 static void FN(copy_row)(T *to, int64_t to_step, const T *from, int64_t from_step, int64_t n)
 {
     if (to_step == 1 && from_step == 1)
-        for (int64_t i = 0; i < n; i++)
-            to[i] = from[i];
+        copy_bytes((char *)to, (const char *)from, n * (int64_t)sizeof(T));
     else
         for (int64_t i = 0; i < n; i++)
             to[i * to_step] = from[i * from_step];

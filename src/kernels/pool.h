@@ -40,7 +40,7 @@ typedef struct {
     pleat_dtype dtype;
     pleat_hw from, to; /* sizes of the planes of x and y */
     const int64_t *rows, *columns;
-    const int64_t *alike; /* boxes: how many ranges of columns, from each on, have one length and stride, 1 or 2 */
+    const int64_t *alike; /* boxes: how many ranges of columns, from each on, have one length and stride, 0 to 2 */
     bool squares; /* boxes: all are 2 x 2, side by side from the corner, with one factor; or the adjoint of that */
     const void *from_row, *from_column, *to_row, *to_column; /* of dtype */
     const void *x;

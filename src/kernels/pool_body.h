@@ -304,15 +304,18 @@ static void FN(ranges)(const pleat_box_work *w, const T *down, int64_t first, in
         const int64_t alike = w->alike[c] < end - c ? w->alike[c] : end - c,
                       stride = alike > 1 ? columns[2] - columns[0] : 0;
         const T *x = down + columns[0] - first;
-        for (int64_t i = 0; alike > 1 && i < alike; i += VL) {
+        for (int64_t i = 0; stride > 0 && i < alike; i += VL) {
             V sum = { 0 };
             for (int64_t k = 0; k < length; k++)
                 sum += stride == 1 ? FN(load)(x + i + k) : FN(strided)(x + 2 * i + k, 2);
             const int64_t count = alike - i < VL ? alike - i : VL;
             memcpy(y + c + i, &sum, (size_t)count * sizeof(T));
         }
-        if (alike == 1)
+        if (stride == 0) {
             y[c] = FN(sum)(x, length);
+            for (int64_t i = 1; i < alike; i++)
+                y[c + i] = y[c];
+        }
         c += alike;
     }
 }
@@ -356,6 +359,11 @@ static void FN(boxes)(const pleat_box_work *w, int64_t begin, int64_t end)
         const int64_t row = k % w->to.h;
         const T *plane = (const T *)w->x + k / w->to.h * w->from.h * w->from.w;
         T *y = (T *)w->y + k * w->to.w;
+        const int64_t *rows = w->rows + 2 * row;
+        if (k > begin && row > 0 && rows[0] == rows[-2] && rows[1] == rows[-1] && to_row[row] == to_row[row - 1]) {
+            FN(copy_row)(y, y - w->to.w, 1, w->to.w);
+            continue;
+        }
         for (int64_t c = 0, next; c < w->to.w; c = next) {
             T down[FN(BUFFER) + FN(MARGIN)], sum = 0;
             int64_t last;
@@ -368,7 +376,7 @@ static void FN(boxes)(const pleat_box_work *w, int64_t begin, int64_t end)
                 const int64_t n = last - part < FN(BUFFER) ? last - part : FN(BUFFER);
                 for (int64_t j = 0; j < n + FN(MARGIN); j++)
                     down[j] = 0;
-                for (int64_t i = w->rows[2 * row]; i < w->rows[2 * row + 1]; i++) {
+                for (int64_t i = rows[0]; i < rows[1]; i++) {
                     const T *x = plane + i * w->from.w + part, f = from_row[i];
                     for (int64_t j = 0; j < n; j++)
                         down[j] += f * x[j];

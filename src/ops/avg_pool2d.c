@@ -68,14 +68,14 @@ static void inverse(const int64_t *bounds, int64_t out, int64_t in, int64_t *inv
     }
 }
 
-/* How many of n ranges, from each on, have one length and are 1, or all 2, apart. */
+/* How many of n ranges, from each on, have one length and are 0, or all 1, or all 2, apart. */
 static void count_alike(const int64_t *bounds, int64_t n, int64_t *alike)
 {
     for (int64_t c = n - 1; c >= 0; c--) {
         const int64_t *b = bounds + 2 * c;
-        const int64_t stride = c + 1 < n ? b[2] - b[0] : 0;
+        const int64_t stride = c + 1 < n ? b[2] - b[0] : -1;
         alike[c] = 1;
-        if ((stride == 1 || stride == 2) && b[3] - b[2] == b[1] - b[0])
+        if (stride >= 0 && stride <= 2 && b[3] - b[2] == b[1] - b[0])
             alike[c] = alike[c + 1] == 1 || b[4] - b[2] == stride ? alike[c + 1] + 1 : 2;
     }
 }

@@ -96,12 +96,15 @@ END_TEST
 
 START_TEST(adaptive)
 {
-    static const pleat_hw sizes[] = { { 1, 1 }, { 2, 3 }, { 7, 5 }, { 4, 9 }, { -1, 2 } };
+    static const pleat_hw sizes[] = { { 1, 1 }, { 2, 3 }, { 7, 5 }, { 4, 9 }, { -1, 2 }, { 14, 18 }, { 20, 13 } };
     pleat_seed(2);
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
-        pleat_tensor *x = pleat_randn(PLEAT_SHAPE(2, 7, 6), PLEAT_F64), *index;
+        pleat_tensor *x = pleat_set_requires_grad(pleat_randn(PLEAT_SHAPE(2, 7, 6), PLEAT_F64), true), *index, *grad;
         pleat_tensor *y = pleat_adaptive_avg_pool2d(x, sizes[k]), *m = pleat_adaptive_max_pool2d(x, sizes[k], &index);
         ck_assert_msg(y && m && index, "%s", pleat_error());
+        pleat_tensor *g = pleat_randn(pleat_shape_of(y), PLEAT_F64);
+        double back[2 * 7 * 6] = { 0 };
+        ck_assert_ok(pleat_gradients(&y, 1, &x, 1, &(pleat_gradients_opts){ .grad_outputs = &g }, &grad));
         const int64_t oh = sizes[k].h < 0 ? 7 : sizes[k].h, ow = sizes[k].w;
         ck_assert(pleat_shape_equal(pleat_shape_of(y), PLEAT_SHAPE(2, oh, ow)));
         ck_assert(pleat_shape_equal(pleat_shape_of(index), PLEAT_SHAPE(2, oh, ow)));
@@ -115,6 +118,7 @@ START_TEST(adaptive)
                     for (int64_t i = y0; i < y1; i++)
                         for (int64_t j = x0; j < x1; j++) {
                             sum += at(x, c, i, j);
+                            back[(c * 7 + i) * 6 + j] += at(g, c, oy, ox) / (double)((y1 - y0) * (x1 - x0));
                             if (at(x, c, i, j) > best) {
                                 best = at(x, c, i, j);
                                 from = i * 6 + j;
@@ -124,6 +128,8 @@ START_TEST(adaptive)
                     ck_assert_double_eq(at(m, c, oy, ox), best);
                     ck_assert_int_eq((int64_t)at(index, c, oy, ox), from);
                 }
+        for (int64_t i = 0; i < 2 * 7 * 6; i++)
+            ck_assert_double_eq_tol(at(grad, i / 42, i / 6 % 7, i % 6), back[i], 1e-13);
     }
 }
 END_TEST
