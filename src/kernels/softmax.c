@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+enum { TURNED = 120 }; /* elements of the longest lines that are turned: of longer ones the ragged ends matter less */
+
 #define PLEAT_FLOAT 32
 #include "kernels/softmax_body.h"
 #undef PLEAT_FLOAT

@@ -3,8 +3,6 @@
 
 #define NOTHING (-BIT(__builtin_inff, __builtin_inf)())
 
-enum { FN(TURNED) = 16384 / PLEAT_VECTOR_BYTES }; /* elements of the longest lines that are turned */
-
 typedef struct {
     int64_t first, lines;             /* the walk's lines */
     int64_t offset, line;             /* of the first one's first element; how far apart lines are */
@@ -17,7 +15,7 @@ typedef struct {
 PLEAT_INLINE FN(walk) FN(walk_from)(const pleat_softmax_work *w, int64_t line, int64_t end)
 {
     const int64_t outer = line / w->inner, column = line % w->inner, steps = (w->size + VL - 1) / VL;
-    if (w->inner == 1 && w->size > FN(TURNED))
+    if (w->inner == 1 && w->size > TURNED)
         return (FN(walk)){ .first = line,
                            .lines = 1,
                            .offset = line * w->size,
@@ -53,7 +51,7 @@ PLEAT_INLINE FN(walk) FN(walk_from)(const pleat_softmax_work *w, int64_t line, i
 
 /* Room for VL turned lines, the steps filled up to a multiple of four. */
 typedef struct {
-    T at[(FN(TURNED) + 4) * VL];
+    T at[(TURNED + 4) * VL];
 } FN(block);
 
 /* The first element of the walk's first step: of data, or of the block, where lines are turned. */

@@ -11,7 +11,7 @@
 /* (outer, size, inner); behind these come lines of every length to SHORT, in whole vectors of them and a rest */
 static const int64_t sizes[][3] = { { 4, 1, 1 },    { 3, 10, 1 },  { 5, 16, 1 },  { 2, 1000, 1 }, { 7, 33, 1 },
                                     { 2, 3, 40 },   { 3, 21, 7 },  { 1, 10, 16 }, { 2, 5, 33 },   { 1, 300, 5 },
-                                    { 19, 256, 1 }, { 3, 257, 1 }, { 3, 1025, 1 } };
+                                    { 19, 120, 1 }, { 3, 121, 1 }, { 3, 1025, 1 } };
 enum { SIZES = sizeof sizes / sizeof *sizes, SHORT = 70 };
 
 typedef struct {
