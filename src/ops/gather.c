@@ -169,11 +169,16 @@ static pleat_status gather_forward(pleat_call *call)
     return PLEAT_OK;
 }
 
+/* Zeros to add to: one, as it is copied anyway. */
+static pleat_tensor *zeros(const pleat_spec *x)
+{
+    return pleat_expand(pleat_zeros(PLEAT_SHAPE(), x->dtype), x->shape);
+}
+
 static pleat_status gather_backward(pleat_call *call)
 {
     if (pleat_wants(call, 0) && pleat_numel(call->grad_out[0]) > 0)
-        call->grad_in[0] = pleat_scatter_add(pleat_zeros(call->in_spec[0].shape, call->in_spec[0].dtype), dim_of(call),
-                                             call->in[1], call->grad_out[0]);
+        call->grad_in[0] = pleat_scatter_add(zeros(&call->in_spec[0]), dim_of(call), call->in[1], call->grad_out[0]);
     return PLEAT_OK;
 }
 
@@ -422,8 +427,7 @@ static pleat_status index_select_forward(pleat_call *call)
 static pleat_status index_select_backward(pleat_call *call)
 {
     if (pleat_wants(call, 0))
-        call->grad_in[0] = pleat_index_add(pleat_zeros(call->in_spec[0].shape, call->in_spec[0].dtype), dim_of(call),
-                                           call->in[1], call->grad_out[0]);
+        call->grad_in[0] = pleat_index_add(zeros(&call->in_spec[0]), dim_of(call), call->in[1], call->grad_out[0]);
     return PLEAT_OK;
 }
 
