@@ -191,20 +191,22 @@ PLEAT_INLINE V FN(power)(V x, V exponent)
 }
 #endif
 
-/* The polynomials' reduction is good for what is not FAR; the C library knows pi to as many digits as the rest needs.
- */
+/* The reduction is good for what is not far; the C library knows pi to as many digits as the rest needs. */
+PLEAT_INLINE V FN(turned)(V x, int quarters, V (*far)(V x))
+{
+    const IVEC is_far = FN(abs)(x) > (T)FAR;
+    const V y = SINE(x, quarters);
+    return FN(any)(is_far) ? PICK(is_far, far(x), y) : y;
+}
+
 PLEAT_INLINE V FN(sin)(V x)
 {
-    const IVEC far = FN(abs)(x) > (T)FAR;
-    const V y = SINE(x, 0);
-    return FN(any)(far) ? PICK(far, FN(far_sin)(x), y) : y;
+    return FN(turned)(x, 0, FN(far_sin));
 }
 
 PLEAT_INLINE V FN(cos)(V x)
 {
-    const IVEC far = FN(abs)(x) > (T)FAR;
-    const V y = SINE(x, 1);
-    return FN(any)(far) ? PICK(far, FN(far_cos)(x), y) : y;
+    return FN(turned)(x, 1, FN(far_cos));
 }
 
 PLEAT_INLINE V FN(power_half)(V x)

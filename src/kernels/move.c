@@ -21,6 +21,21 @@ static inline void copy_bytes(char *to, const char *from, int64_t n)
             to[i] = from[i];
 }
 
+/* The places of a row along all dimensions but the last. */
+static void start(const int64_t *dim, int last, int64_t row, int64_t *place)
+{
+    for (int d = last - 1; d >= 0; d--) {
+        place[d] = row % dim[d];
+        row /= dim[d];
+    }
+}
+
+static void step(const int64_t *dim, int last, int64_t *place)
+{
+    for (int d = last - 1; d >= 0 && ++place[d] == dim[d]; d--)
+        place[d] = 0;
+}
+
 #define T float
 #define FN(name) name##_f32
 #include "kernels/move_body.h"

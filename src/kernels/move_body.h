@@ -25,28 +25,13 @@ static void FN(add_row)(T *to, int64_t to_step, const T *from, int64_t from_step
             to[i * to_step] = (T)(to[i * to_step] + from[i * from_step]);
 }
 
-/* The places of a row along all dimensions but the last. */
-static void FN(start)(const int64_t *dim, int last, int64_t row, int64_t *place)
-{
-    for (int d = last - 1; d >= 0; d--) {
-        place[d] = row % dim[d];
-        row /= dim[d];
-    }
-}
-
-static void FN(step)(const int64_t *dim, int last, int64_t *place)
-{
-    for (int d = last - 1; d >= 0 && ++place[d] == dim[d]; d--)
-        place[d] = 0;
-}
-
 static void FN(map)(const pleat_map_places *w, int64_t begin, int64_t end)
 {
     const int last = w->ndim - 1;
     const T value = (T)w->value, *read = w->read;
     int64_t place[PLEAT_MAX_DIMS];
-    FN(start)(w->to_dim, last, begin, place);
-    for (int64_t row = begin; row < end; row++, FN(step)(w->to_dim, last, place)) {
+    start(w->to_dim, last, begin, place);
+    for (int64_t row = begin; row < end; row++, step(w->to_dim, last, place)) {
         T *to = (T *)w->write + row * w->to_dim[last];
         int64_t at = 0;
         bool there = true;
@@ -73,8 +58,8 @@ static void FN(map_sum)(const pleat_map_places *w, int64_t begin, int64_t end)
     const int last = w->ndim - 1;
     const T *read = w->read;
     int64_t place[PLEAT_MAX_DIMS];
-    FN(start)(w->from_dim, last, begin, place);
-    for (int64_t row = begin; row < end; row++, FN(step)(w->from_dim, last, place)) {
+    start(w->from_dim, last, begin, place);
+    for (int64_t row = begin; row < end; row++, step(w->from_dim, last, place)) {
         T *to = (T *)w->write + row * w->from_dim[last];
         FN(fill_row)(to, 0, w->from_dim[last]);
         /* every combination of the places that read this row, the last dimension's fastest */

@@ -3,28 +3,6 @@
 
 #define NOTHING (-BIT(__builtin_inff, __builtin_inf)())
 
-#if PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 16
-#define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#define ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
-#define TWICE 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7
-#define TWICE_HIGH 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15
-#elif PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 8
-#define EVEN 0, 2, 4, 6, 8, 10, 12, 14
-#define ODD 1, 3, 5, 7, 9, 11, 13, 15
-#define TWICE 0, 0, 1, 1, 2, 2, 3, 3
-#define TWICE_HIGH 4, 4, 5, 5, 6, 6, 7, 7
-#elif PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 4
-#define EVEN 0, 2, 4, 6
-#define ODD 1, 3, 5, 7
-#define TWICE 0, 0, 1, 1
-#define TWICE_HIGH 2, 2, 3, 3
-#else
-#define EVEN 0, 2
-#define ODD 1, 3
-#define TWICE 0, 0
-#define TWICE_HIGH 1, 1
-#endif
-
 /* Image rows go through a buffer, so that what lies beside them can be read like them. */
 enum { FN(BUFFER) = 2048, FN(MARGIN) = 2 * VL };
 
@@ -47,7 +25,7 @@ PLEAT_INLINE V FN(strided)(const T *x, int64_t stride)
     if (stride == 1)
         return FN(load)(x);
     if (stride == 2)
-        return __builtin_shufflevector(FN(load)(x), FN(load)(x + VL), EVEN);
+        return PLEAT_EVEN(FN(load)(x), FN(load)(x + VL));
     T lane[VL];
     for (int64_t l = 0; l < VL; l++)
         lane[l] = x[l * stride];
@@ -149,8 +127,7 @@ static void FN(max_row)(const pleat_max_pool_work *w, int64_t fits, const T *pla
 PLEAT_INLINE void FN(squares)(const T *top, const T *bottom, INT place, INT below, T factor, T *y, int64_t *index)
 {
     const V t[2] = { FN(load)(top), FN(load)(top + VL) }, b[2] = { FN(load)(bottom), FN(load)(bottom + VL) };
-    const V v[4] = { __builtin_shufflevector(t[0], t[1], EVEN), __builtin_shufflevector(t[0], t[1], ODD),
-                     __builtin_shufflevector(b[0], b[1], EVEN), __builtin_shufflevector(b[0], b[1], ODD) };
+    const V v[4] = { PLEAT_EVEN(t[0], t[1]), PLEAT_ODD(t[0], t[1]), PLEAT_EVEN(b[0], b[1]), PLEAT_ODD(b[0], b[1]) };
     if (factor != 0) {
         FN(store)(y, ((v[0] + v[1]) + (v[2] + v[3])) * factor);
         return;
@@ -210,8 +187,8 @@ PLEAT_INLINE void FN(spread_squares)(const T *g, int64_t windows, T factor, bool
             memcpy(buffer, g + i, (size_t)left * sizeof(T));
         const V v = FN(load)(whole ? g + i : buffer) * factor;
         T *to = whole ? y + 2 * i : buffer;
-        FN(store)(to, __builtin_shufflevector(v, v, TWICE));
-        FN(store)(to + VL, __builtin_shufflevector(v, v, TWICE_HIGH));
+        FN(store)(to, PLEAT_LOW(v, v));
+        FN(store)(to + VL, PLEAT_HIGH(v, v));
         if (!whole)
             memcpy(y + 2 * i, buffer, (size_t)(2 * left) * sizeof(T));
     }
@@ -417,7 +394,3 @@ static void FN(largest)(const pleat_box_work *w, int64_t begin, int64_t end)
 }
 
 #undef NOTHING
-#undef EVEN
-#undef ODD
-#undef TWICE
-#undef TWICE_HIGH

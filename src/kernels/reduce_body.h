@@ -63,10 +63,11 @@ PLEAT_INLINE void F(rows)(const FROM *x, int64_t stride, int64_t rows, int64_t n
     for (int64_t i = 0; i < LANES; i++)
         r[i] = F(fill)(nothing);
     int64_t c = 0;
-    for (; c + LANES <= n; c += LANES)
+    for (; c + LANES <= n; c += LANES) {
         PLEAT_UNROLL(16)
-    for (int64_t i = 0; i < LANES; i++)
-        r[i] = fold(r[i], F(widen)(x + (i < rows ? i : 0) * stride + c));
+        for (int64_t i = 0; i < LANES; i++)
+            r[i] = fold(r[i], F(widen)(x + (i < rows ? i : 0) * stride + c));
+    }
     if (c < n) { /* the last vector begins where it ends with the row; lanes that have been count no more */
         const int64_t last = n < LANES ? 0 : n - LANES;
         const F(mask) at = F(count_from)(last);
@@ -155,9 +156,8 @@ PLEAT_INLINE void F(partial)(const pleat_reduce_work *w, int64_t begin, int64_t 
     if (w->reduced == 1 && stride == 1 && !across && last - first <= SHORT) {
         for (int64_t n; begin < end; begin += n, result += n, walk_step(&kept, n)) {
             n = walk_run(&kept, end - begin < LANES ? end - begin : LANES);
-            F(rows)
-            ((const FROM *)w->x + kept.offset + first, w->kept_stride[w->kept - 1], n, last - first, nothing, fold,
-             result);
+            const FROM *x = (const FROM *)w->x + kept.offset + first;
+            F(rows)(x, w->kept_stride[w->kept - 1], n, last - first, nothing, fold, result);
         }
         return;
     }

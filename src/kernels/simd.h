@@ -65,6 +65,11 @@ PLEAT_INLINE int64_t least(int64_t a, int64_t b)
 #define PLEAT_EVEN_4(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
 #define PLEAT_EVEN_8(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
 #define PLEAT_EVEN_16(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+/* And the others. */
+#define PLEAT_ODD_2(a, b) __builtin_shufflevector(a, b, 1, 3)
+#define PLEAT_ODD_4(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
+#define PLEAT_ODD_8(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
+#define PLEAT_ODD_16(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
 
 /* Every third element of a, b and c, one behind the other. */
 #define PLEAT_THIRD_2(a, b, c) ((void)(c), __builtin_shufflevector(a, b, 0, 3))
@@ -100,6 +105,7 @@ PLEAT_INLINE int64_t least(int64_t a, int64_t b)
 #undef PLEAT_LANES_LOW
 #undef PLEAT_LANES_HIGH
 #undef PLEAT_EVEN
+#undef PLEAT_ODD
 #undef PLEAT_THIRD
 #undef PLEAT_SHIFT_IN
 #undef PLEAT_SHIFT_OUT
@@ -126,6 +132,7 @@ PLEAT_INLINE int64_t least(int64_t a, int64_t b)
 #define PLEAT_LOW PLEAT_LOW_16
 #define PLEAT_HIGH PLEAT_HIGH_16
 #define PLEAT_EVEN PLEAT_EVEN_16
+#define PLEAT_ODD PLEAT_ODD_16
 #define PLEAT_THIRD PLEAT_THIRD_16
 #define PLEAT_SHIFT_IN PLEAT_SHIFT_IN_16
 #define PLEAT_SHIFT_OUT PLEAT_SHIFT_OUT_16
@@ -133,6 +140,7 @@ PLEAT_INLINE int64_t least(int64_t a, int64_t b)
 #define PLEAT_LOW PLEAT_LOW_8
 #define PLEAT_HIGH PLEAT_HIGH_8
 #define PLEAT_EVEN PLEAT_EVEN_8
+#define PLEAT_ODD PLEAT_ODD_8
 #define PLEAT_THIRD PLEAT_THIRD_8
 #define PLEAT_SHIFT_IN PLEAT_SHIFT_IN_8
 #define PLEAT_SHIFT_OUT PLEAT_SHIFT_OUT_8
@@ -140,6 +148,7 @@ PLEAT_INLINE int64_t least(int64_t a, int64_t b)
 #define PLEAT_LOW PLEAT_LOW_4
 #define PLEAT_HIGH PLEAT_HIGH_4
 #define PLEAT_EVEN PLEAT_EVEN_4
+#define PLEAT_ODD PLEAT_ODD_4
 #define PLEAT_THIRD PLEAT_THIRD_4
 #define PLEAT_SHIFT_IN PLEAT_SHIFT_IN_4
 #define PLEAT_SHIFT_OUT PLEAT_SHIFT_OUT_4
@@ -147,6 +156,7 @@ PLEAT_INLINE int64_t least(int64_t a, int64_t b)
 #define PLEAT_LOW PLEAT_LOW_2
 #define PLEAT_HIGH PLEAT_HIGH_2
 #define PLEAT_EVEN PLEAT_EVEN_2
+#define PLEAT_ODD PLEAT_ODD_2
 #define PLEAT_THIRD PLEAT_THIRD_2
 #define PLEAT_SHIFT_IN PLEAT_SHIFT_IN_2
 #define PLEAT_SHIFT_OUT PLEAT_SHIFT_OUT_2

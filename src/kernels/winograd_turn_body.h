@@ -127,6 +127,7 @@ PLEAT_INLINE void turn_both(turn fn, int n, int from, int to, const float *in, i
             FN(store)(out + i * out_row + j * out_column, b[j]);
     }
 }
+
 /* ---- Between images and matrices ---- */
 
 /* How many elements behind some rows the next lie: the next line's, the next channels' or the next image's. `back` rows
