@@ -1,4 +1,4 @@
-/* The benchmark's parts: cases (cases.c, nets.c, limits.c) and what runs them (pleat_bench.c). One case is alive at a
+/* The benchmark's parts: cases (ops.c, nets.c, limits.c) and what runs them (pleat_bench.c). One case is alive at a
  * time, so each file keeps what its case works on in a variable of its own. */
 #ifndef PLEAT_BENCH_H
 #define PLEAT_BENCH_H
@@ -17,8 +17,8 @@ struct bench_case {
     /* What the files put in for themselves. */
     pleat_tensor *(*fn)(const bench_case *c, pleat_tensor *const *in);
     pleat_shape shape[3];
-    int inputs;
-    int64_t arg[8];
+    const char *kinds; /* of ops: of their inputs, a letter each */
+    int64_t arg[3];
 };
 
 /* Appends a case; the caller fills in the rest. Exits where there is no memory. */

@@ -3,27 +3,50 @@
 #include "bench.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { MOST = 3 };
 
 static pleat_tensor *input[MOST], *seed; /* seed: the output's gradient */
-static int inputs;
 
 static pleat_tensor *centred(pleat_shape shape)
 {
     return pleat_add_scalar(pleat_rand(shape, PLEAT_F32), -0.5);
 }
 
+static bool has_gradient(char kind)
+{
+    return !strchr("ycit", kind);
+}
+
+/* c->kinds has a letter for each input. y: a constant; p: from 0.5 to 1.5; c: a condition; i: indices of the first
+ * input's rows; t: of its columns, classes of a loss; all others are centred about 0 and have a gradient, as p has. */
+static pleat_tensor *input_of(const bench_case *c, int i)
+{
+    const pleat_shape shape = c->shape[i];
+    switch (c->kinds[i]) {
+    case 'y':
+        return centred(shape);
+    case 'p':
+        return pleat_set_requires_grad(pleat_add_scalar(pleat_rand(shape, PLEAT_F32), 0.5), true);
+    case 'c':
+        return pleat_cast(pleat_randint(0, 2, shape), PLEAT_U8);
+    case 'i':
+    case 't':
+        return pleat_randint(0, c->shape[0].dim[c->kinds[i] == 't'], shape);
+    default:
+        return pleat_set_requires_grad(centred(shape), true);
+    }
+}
+
 static bool op_make(const bench_case *c)
 {
-    inputs = c->inputs;
-    for (int i = 0; i < inputs; i++)
-        input[i] = pleat_set_requires_grad(centred(c->shape[i]), true);
-    if (c->arg[7]) /* so many classes: the targets of a loss */
-        input[inputs] = pleat_randint(0, c->arg[7], PLEAT_SHAPE(pleat_size(input[0], 0)));
+    for (int i = 0; c->kinds[i]; i++)
+        input[i] = input_of(c, i);
     pleat_scope scope = pleat_scope_begin();
     pleat_grad_mode(false);
-    seed = pleat_ones(pleat_shape_of(c->fn(c, input)), PLEAT_F32);
+    pleat_tensor *y = c->fn(c, input);
+    seed = pleat_ones(pleat_shape_of(y), pleat_dtype_of(y));
     return pleat_scope_return(scope, seed) != NULL;
 }
 
@@ -38,21 +61,28 @@ static void forward(const bench_case *c)
 static void forward_backward(const bench_case *c)
 {
     pleat_scope scope = pleat_scope_begin();
-    pleat_tensor *y = c->fn(c, input), *grad[MOST];
-    pleat_gradients(&y, 1, input, inputs, &(pleat_gradients_opts){ .grad_outputs = &seed }, grad);
+    pleat_tensor *y = c->fn(c, input), *wanted[MOST], *grad[MOST];
+    int count = 0;
+    for (int i = 0; c->kinds[i]; i++)
+        if (has_gradient(c->kinds[i]))
+            wanted[count++] = input[i];
+    pleat_gradients(&y, 1, wanted, count, &(pleat_gradients_opts){ .grad_outputs = &seed }, grad);
     pleat_scope_end(scope);
 }
 
-/* Both ways to run `c`, whose op is a name without ".fwd". */
+/* Both ways to run `c`, whose op is a name without ".fwd"; forward alone where no input has a gradient. */
 static void both(bench_case c)
 {
-    for (int backward = 0; backward < 2; backward++) {
+    bool gradients = false;
+    for (int i = 0; c.kinds[i]; i++)
+        gradients |= has_gradient(c.kinds[i]);
+    for (int backward = 0; backward <= gradients; backward++) {
         bench_case *place = bench_add("", "%s", c.text);
         *place = c;
         snprintf(place->op, sizeof place->op, "%.20s.%s", c.op, backward ? "fwdbwd" : "fwd");
         place->flops = backward ? 3 * c.flops : c.flops;
         place->bytes = backward ? 3 * c.bytes : c.bytes;
-        place->make = c.make ? c.make : op_make;
+        place->make = op_make;
         place->run = backward ? forward_backward : forward;
     }
 }
@@ -93,21 +123,18 @@ static void add_products(void)
                     { "NT", 64, 128, 12544 } };
     for (size_t i = 0; i < sizeof product / sizeof *product; i++) {
         const int m = product[i].m, n = product[i].n, k = product[i].k;
-        bench_case *c = bench_add("gemm.fwd", "%s %dx%dx%d", product[i].form, m, n, k);
-        c->arg[0] = product[i].form[0] == 'T';
-        c->arg[1] = product[i].form[1] == 'T';
-        c->shape[0] = c->arg[0] ? PLEAT_SHAPE(k, m) : PLEAT_SHAPE(m, k);
-        c->shape[1] = c->arg[1] ? PLEAT_SHAPE(n, k) : PLEAT_SHAPE(k, n);
-        c->inputs = 2;
-        c->flops = 2.0 * m * n * k;
-        c->fn = gemm;
-        c->make = op_make;
-        c->run = forward;
+        bench_case c = { .op = "gemm", .fn = gemm, .kinds = "yy", .flops = 2.0 * m * n * k };
+        TEXT(c, "%s %dx%dx%d", product[i].form, m, n, k);
+        c.arg[0] = product[i].form[0] == 'T';
+        c.arg[1] = product[i].form[1] == 'T';
+        c.shape[0] = c.arg[0] ? PLEAT_SHAPE(k, m) : PLEAT_SHAPE(m, k);
+        c.shape[1] = c.arg[1] ? PLEAT_SHAPE(n, k) : PLEAT_SHAPE(k, n);
+        both(c);
     }
     static const int batched[][4] = { { 64, 128, 64, 256 }, { 16, 64, 27, 1024 } };
     for (int i = 0; i < 2; i++) {
         const int b = batched[i][0], m = batched[i][1], k = batched[i][2], n = batched[i][3];
-        bench_case c = { .op = "bmm", .fn = matmul, .inputs = 2, .flops = 2.0 * b * m * k * n };
+        bench_case c = { .op = "bmm", .fn = matmul, .kinds = "xx", .flops = 2.0 * b * m * k * n };
         TEXT(c, "%dx%dx%d @ %dx%dx%d", b, m, k, b, k, n);
         c.shape[0] = PLEAT_SHAPE(b, m, k);
         c.shape[1] = PLEAT_SHAPE(b, k, n);
@@ -116,7 +143,7 @@ static void add_products(void)
     static const int layer[][3] = { { 64, 784, 128 }, { 64, 128, 10 }, { 64, 12544, 128 }, { 1024, 1024, 1024 } };
     for (int i = 0; i < 4; i++) {
         const int m = layer[i][0], k = layer[i][1], n = layer[i][2];
-        bench_case c = { .op = "linear", .fn = linear, .inputs = 3, .flops = 2.0 * m * k * n };
+        bench_case c = { .op = "linear", .fn = linear, .kinds = "xxx", .flops = 2.0 * m * k * n };
         TEXT(c, "%dx%d -> %d", m, k, n);
         c.shape[0] = PLEAT_SHAPE(m, k);
         c.shape[1] = PLEAT_SHAPE(n, k);
@@ -178,7 +205,7 @@ static void add_convolutions(void)
         const int n = conv[i].n, in = conv[i].c, h = conv[i].h, w = conv[i].w, o = conv[i].o, k = conv[i].k;
         const int s = conv[i].s, p = conv[i].p, g = conv[i].g;
         const double pixels = (double)n * ((h + 2 * p - k) / s + 1) * ((w + 2 * p - k) / s + 1);
-        bench_case c = { .op = "conv2d", .fn = conv2d, .inputs = 3, .arg = { s, p, g } };
+        bench_case c = { .op = "conv2d", .fn = conv2d, .kinds = "xxx", .arg = { s, p, g } };
         TEXT(c, "%s %dx%dx%dx%d O%d k%d s%d p%d g%d", conv[i].name, n, in, h, w, o, k, s, p, g);
         c.flops = 2 * pixels * o * (in / g) * k * k;
         c.bytes = 4 * ((double)n * in * h * w + pixels * o + (double)o * (in / g) * k * k);
@@ -198,7 +225,7 @@ static void add_convolutions(void)
         const int kh = back[i].kh, kw = back[i].kw;
         const pleat_hw out =
             pleat_conv_transpose2d_output_size((pleat_hw){ h, w }, (pleat_hw){ kh, kw }, &transposed[i]);
-        bench_case c = { .op = "conv_transpose2d", .fn = conv_transpose2d, .inputs = 3, .arg = { i } };
+        bench_case c = { .op = "conv_transpose2d", .fn = conv_transpose2d, .kinds = "xxx", .arg = { i } };
         TEXT(c, "%s %dx%dx%dx%d O%d k%dx%d s%dx%d", back[i].name, n, in, h, w, o, kh, kw, (int)transposed[i].stride.h,
              (int)transposed[i].stride.w);
         c.flops = 2.0 * n * in * h * w * o * kh * kw;
@@ -211,7 +238,7 @@ static void add_convolutions(void)
     static const int image[][3] = { { 16, 3, 32 }, { 64, 32, 28 }, { 8, 64, 56 } };
     for (int i = 0; i < 6; i++) {
         const int n = image[i / 2][0], in = image[i / 2][1], h = image[i / 2][2];
-        bench_case c = { .op = "unfold", .fn = unfold, .inputs = 1, .bytes = 4.0 * n * in * h * h * (1 + 9) };
+        bench_case c = { .op = "unfold", .fn = unfold, .kinds = "x", .bytes = 4.0 * n * in * h * h * (1 + 9) };
         TEXT(c, "%dx%dx%dx%d k3 p1", n, in, h, h);
         c.shape[0] = PLEAT_SHAPE(n, in, h, h);
         if (i % 2) {
@@ -224,90 +251,73 @@ static void add_convolutions(void)
     }
 }
 
-/* ---- Pointwise, pooling, normalisation, reductions ---- */
+/* ---- The lines of cases.h ---- */
 
-#define UNARY(name, expression)                                                                                        \
-    static pleat_tensor *name(const bench_case *c, pleat_tensor *const *in)                                            \
-    {                                                                                                                  \
-        (void)c;                                                                                                       \
-        return expression;                                                                                             \
-    }
-UNARY(max_pool2d, pleat_max_pool2d(in[0], &(pleat_window){ .kernel = { 2, 2 } }))
-UNARY(avg_pool2d, pleat_avg_pool2d(in[0], &(pleat_window){ .kernel = { 2, 2 } }, NULL))
-UNARY(relu, pleat_relu(in[0]))
-UNARY(sigmoid, pleat_sigmoid(in[0]))
-UNARY(hyperbolic, pleat_tanh(in[0]))
-UNARY(exponential, pleat_exp(in[0]))
-UNARY(add, pleat_add(in[0], in[1]))
-UNARY(mul, pleat_mul(in[0], in[1]))
-UNARY(batch_norm, pleat_batch_norm(in[0], in[1], in[2], NULL, NULL, true, NULL))
-UNARY(sum, pleat_sum(in[0]))
-UNARY(mean_hw, pleat_mean_dims(in[0], PLEAT_DIMS(2, 3), false))
-UNARY(sum_nhw, pleat_sum_dims(in[0], PLEAT_DIMS(0, 2, 3), false))
-UNARY(transpose_copy, pleat_contiguous(pleat_permute(in[0], PLEAT_DIMS(0, 2, 3, 1))))
-UNARY(softmax, pleat_softmax(in[0], 1))
-UNARY(log_softmax, pleat_log_softmax(in[0], 1))
-UNARY(cross_entropy, pleat_cross_entropy(in[0], in[1]))
-UNARY(reshape, pleat_reshape(in[0], PLEAT_SHAPE(1, 1)))
+static const pleat_window halving = { .kernel = { 3, 3 }, .stride = { 2, 2 }, .padding = { 1, 1 } };
 
-static void add_others(void)
+/* What line c->arg[0] computes. */
+static pleat_tensor *line_of(const bench_case *c, pleat_tensor *const *in)
 {
-    static const struct {
-        const char *op, *what;
-        pleat_tensor *(*fn)(const bench_case *, pleat_tensor *const *);
-        double arrays; /* read and written, of the input's size */
-        int others;    /* inputs beside the first: -1 one of its shape, -2 one of (1, C, 1, 1), n: n of (C) */
-    } kind[] = {
-        { "max_pool2d", " k2", max_pool2d, 1.25, 0 },
-        { "avg_pool2d", " k2", avg_pool2d, 1.25, 0 },
-        { "relu", "", relu, 2, 0 },
-        { "sigmoid", "", sigmoid, 2, 0 },
-        { "tanh", "", hyperbolic, 2, 0 },
-        { "exp", "", exponential, 2, 0 },
-        { "add", "", add, 3, -1 },
-        { "mul", "", mul, 3, -1 },
-        { "add_bcast_c", "", add, 2, -2 },
-        { "batch_norm", " training", batch_norm, 2, 2 },
-        { "sum", "", sum, 1, 0 },
-        { "mean_hw", " over HW", mean_hw, 1, 0 },
-        { "sum_nhw", " over NHW", sum_nhw, 1, 0 },
-        { "transpose_copy", " NCHW->NHWC", transpose_copy, 2, 0 },
-    };
-    static const int image[][4] = { { 128, 64, 32, 32 }, { 64, 64, 28, 28 }, { 64, 6, 28, 28 } };
-    for (int i = 0; i < 3; i++)
-        for (size_t k = 0; k < sizeof kind / sizeof *kind; k++) {
-            const int *d = image[i];
-            bench_case c = { .fn = kind[k].fn, .inputs = 1 };
-            snprintf(c.op, sizeof c.op, "%s", kind[k].op);
-            TEXT(c, "%dx%dx%dx%d%s", d[0], d[1], d[2], d[3], kind[k].what);
-            c.bytes = 4.0 * d[0] * d[1] * d[2] * d[3] * kind[k].arrays;
-            c.shape[0] = PLEAT_SHAPE(d[0], d[1], d[2], d[3]);
-            if (kind[k].others < 0)
-                c.shape[c.inputs++] = kind[k].others == -1 ? c.shape[0] : PLEAT_SHAPE(1, d[1], 1, 1);
-            for (int n = 0; n < kind[k].others; n++)
-                c.shape[c.inputs++] = PLEAT_SHAPE(d[1]);
-            both(c);
-        }
-    static const int rows[][2] = { { 64, 10 }, { 128, 1000 }, { 8192, 1000 } };
-    for (int i = 0; i < 9; i++) {
-        const int n = rows[i / 3][0], classes = rows[i / 3][1];
-        bench_case c = { .op = "softmax", .fn = softmax, .inputs = 1, .bytes = 8.0 * n * classes };
-        TEXT(c, "%dx%d", n, classes);
-        c.shape[0] = PLEAT_SHAPE(n, classes);
-        if (i % 3 == 1) {
-            snprintf(c.op, sizeof c.op, "log_softmax");
-            c.fn = log_softmax;
-        } else if (i % 3 == 2) {
-            snprintf(c.op, sizeof c.op, "cross_entropy");
-            c.fn = cross_entropy;
-            c.bytes /= 2;
-            c.arg[7] = classes;
-        }
-        both(c);
+    switch (c->arg[0]) {
+#define CASE(op, sizes, what, kinds, arrays, result)                                                                   \
+    case __LINE__:                                                                                                     \
+        return result;
+#include "cases.h"
+#undef CASE
+    default:
+        return NULL;
     }
 }
 
+static void add_lines(void)
+{
+    static const pleat_shape shape[] = { { 4, { 128, 64, 32, 32 } }, { 4, { 64, 64, 28, 28 } },
+                                         { 4, { 64, 6, 28, 28 } },   { 2, { 64, 10 } },
+                                         { 2, { 128, 1000 } },       { 2, { 8192, 1000 } } };
+    enum { LARGE = 2, SMALL = 4, IMAGES = 7, ROWS = 56 }; /* one bit a shape */
+    static const struct {
+        const char *op, *what, *kinds;
+        int sizes, number;
+        double arrays;
+    } line[] = {
+#define CASE(op, sizes, what, kinds, arrays, result) { #op, what, kinds, sizes, __LINE__, arrays },
+#include "cases.h"
+#undef CASE
+    };
+    for (int i = 0; i < 6; i++)
+        for (size_t k = 0; k < sizeof line / sizeof *line; k++) {
+            if (!(line[k].sizes & 1 << i))
+                continue;
+            const int64_t *d = shape[i].dim;
+            bench_case c = { .fn = line_of, .kinds = line[k].kinds, .arg = { line[k].number } };
+            snprintf(c.op, sizeof c.op, "%s", line[k].op);
+            int length = 0;
+            for (int n = 0; n < shape[i].ndim; n++)
+                length += snprintf(c.text + length, sizeof c.text - (size_t)length, n ? "x%d" : "%d", (int)d[n]);
+            snprintf(c.text + length, sizeof c.text - (size_t)length, "%s", line[k].what);
+            c.bytes = 4 * (double)pleat_shape_numel(shape[i]) * line[k].arrays;
+            for (int n = 0; c.kinds[n]; n++)
+                c.shape[n] = c.kinds[n] == 'w'          ? PLEAT_SHAPE(d[1])
+                             : c.kinds[n] == 'b'        ? PLEAT_SHAPE(1, d[1], 1, 1)
+                             : strchr("it", c.kinds[n]) ? PLEAT_SHAPE(d[0])
+                                                        : shape[i];
+            both(c);
+        }
+}
+
 /* ---- What a call costs where there is next to nothing to compute ---- */
+
+#define CALL(name, result)                                                                                             \
+    static pleat_tensor *name(const bench_case *c, pleat_tensor *const *in)                                            \
+    {                                                                                                                  \
+        (void)c;                                                                                                       \
+        return result;                                                                                                 \
+    }
+CALL(relu, pleat_relu(in[0]))
+CALL(add, pleat_add(in[0], in[1]))
+CALL(batch_norm, pleat_batch_norm(in[0], in[1], in[2], NULL, NULL, true, NULL))
+CALL(sum, pleat_sum(in[0]))
+CALL(reshape, pleat_reshape(in[0], PLEAT_SHAPE(1, 1)))
 
 static pleat_tensor *chain(const bench_case *c, pleat_tensor *const *in)
 {
@@ -317,36 +327,28 @@ static pleat_tensor *chain(const bench_case *c, pleat_tensor *const *in)
     return y;
 }
 
-/* The chain's second operand is a constant. */
-static bool chain_make(const bench_case *c)
-{
-    if (!op_make(c))
-        return false;
-    pleat_set_requires_grad(input[1], false);
-    inputs = 1;
-    return true;
-}
-
 static void add_calls(void)
 {
-    bench_case c = { .op = "chain1000", .text = "1000 adds of 1 element", .fn = chain, .inputs = 2, .arg = { 1000 } };
+    bench_case c = { .op = "chain1000", .text = "1000 adds of 1 element", .fn = chain, .kinds = "xy", .arg = { 1000 } };
     c.shape[0] = c.shape[1] = PLEAT_SHAPE(1);
-    c.make = chain_make;
     both(c);
     static const struct {
         const char *what;
         pleat_tensor *(*fn)(const bench_case *, pleat_tensor *const *);
-        int inputs, ndim[3];
-    } call[] = {
-        { "add of 1 element", add, 2, { 1, 1 } },        { "relu of 1 element", relu, 1, { 1 } },
-        { "reshape of 1 element", reshape, 1, { 1 } },   { "sum of 1 element", sum, 1, { 1 } },
-        { "matmul 1x1", matmul, 2, { 2, 2 } },           { "linear 1x1", linear, 3, { 2, 2, 1 } },
-        { "conv2d 1x1x1x1 k1", conv2d, 3, { 4, 4, 1 } }, { "batch_norm 2x1x1x1", batch_norm, 3, { 4, 1, 1 } }
-    };
+        const char *kinds;
+        int ndim[3];
+    } call[] = { { "add of 1 element", add, "xx", { 1, 1 } },
+                 { "relu of 1 element", relu, "x", { 1 } },
+                 { "reshape of 1 element", reshape, "x", { 1 } },
+                 { "sum of 1 element", sum, "x", { 1 } },
+                 { "matmul 1x1", matmul, "xx", { 2, 2 } },
+                 { "linear 1x1", linear, "xxx", { 2, 2, 1 } },
+                 { "conv2d 1x1x1x1 k1", conv2d, "xxx", { 4, 4, 1 } },
+                 { "batch_norm 2x1x1x1", batch_norm, "xxx", { 4, 1, 1 } } };
     for (size_t i = 0; i < sizeof call / sizeof *call; i++) {
-        bench_case one = { .op = "call", .fn = call[i].fn, .inputs = call[i].inputs, .arg = { 1, 0, 1 } };
+        bench_case one = { .op = "call", .fn = call[i].fn, .kinds = call[i].kinds, .arg = { 1, 0, 1 } };
         TEXT(one, "%s", call[i].what);
-        for (int k = 0; k < one.inputs; k++) {
+        for (int k = 0; one.kinds[k]; k++) {
             const int64_t ones[4] = { 1, 1, 1, 1 };
             one.shape[k] = pleat_shape_make(call[i].ndim[k], ones);
         }
@@ -360,6 +362,6 @@ void bench_add_ops(void)
 {
     add_products();
     add_convolutions();
-    add_others();
+    add_lines();
     add_calls();
 }

@@ -9,6 +9,7 @@ faster in the memory format channels_last the case is there twice, as op and as 
 import argparse
 import ctypes
 import functools
+import math
 import os
 import re
 import statistics
@@ -50,10 +51,11 @@ def step_of(f, xs):
     return go
 
 
-def both(op, case, flops, nbytes, f, make):
+def both(op, case, flops, nbytes, f, make, gradients=True):
     """Forward without recording, and forward with the gradients of the inputs, of f on make()'s inputs."""
     add(op + '.fwd', case, flops, nbytes, lambda: forward_of(f, make()))
-    add(op + '.fwdbwd', case, 3 * flops, 3 * nbytes, lambda: step_of(f, make()))
+    if gradients:
+        add(op + '.fwdbwd', case, 3 * flops, 3 * nbytes, lambda: step_of(f, make()))
 
 
 def shape_text(shape):
@@ -120,42 +122,111 @@ for n, c, h in [(16, 3, 32), (64, 32, 28), (8, 64, 56)]:
     both('fold', '%dx%dx%dx%d k3 p1' % (n, c, h, h), 0, nbytes, lambda x, h=h: F.fold(x, (h, h), 3, padding=1),
          lambda n=n, c=c, h=h: (rand(n, c * 9, h * h),))
 
-# ---- Pointwise, pooling, normalisation, reductions ----
+# ---- The lines of cases.h: op, sizes, what is said behind the shape, kinds of inputs, arrays, what is computed ----
 
-for shape in [(128, 64, 32, 32), (64, 64, 28, 28), (64, 6, 28, 28)]:
-    text, channels = shape_text(shape), shape[1]
-    nbytes = 4.0 * shape[0] * shape[1] * shape[2] * shape[3]
+SIZES = [(128, 64, 32, 32), (64, 64, 28, 28), (64, 6, 28, 28), (64, 10), (128, 1000), (8192, 1000)]
+LARGE, SMALL, IMAGES, ROWS = 2, 4, 7, 56  # one bit a size
+CHANNELS_LAST = ('max_pool2d', 'avg_pool2d', 'adaptive_avg_pool2d', 'nearest', 'bilinear', 'batch_norm')
 
-    def one(shape=shape, cl=False):
-        return (rand(*shape, cl=cl),)
 
-    def two(shape=shape):
-        return rand(*shape), rand(*shape)
+def input_of(kind, shape, cl):
+    channels = shape[1]
+    if kind == 'p':
+        return torch.rand(*shape).add_(0.5).requires_grad_()
+    if kind == 'c':
+        return torch.rand(*shape) < 0.5
+    if kind in 'it':
+        return torch.randint(shape[kind == 't'], shape[:1])
+    own = {'w': (channels,), 'b': (1, channels, 1, 1)}.get(kind, shape)
+    return rand(*own, grad=kind != 'y', cl=cl and own == shape)
 
-    def one_cl(shape=shape):
-        return (rand(*shape, cl=True),)
-    for suffix, make in (('', one), ('_cl', one_cl)):
-        both('max_pool2d' + suffix, text + ' k2', 0, 1.25 * nbytes, lambda x: F.max_pool2d(x, 2), make)
-        both('avg_pool2d' + suffix, text + ' k2', 0, 1.25 * nbytes, lambda x: F.avg_pool2d(x, 2), make)
-        both('batch_norm' + suffix, text + ' training', 0, 2 * nbytes,
-             lambda x, g, b: F.batch_norm(x, None, None, g, b, True),
-             lambda make=make, channels=channels: make() + (rand(channels), rand(channels)))
-    for name, f in (('relu', F.relu), ('sigmoid', torch.sigmoid), ('tanh', torch.tanh), ('exp', torch.exp)):
-        both(name, text, 0, 2 * nbytes, f, one)
-    both('add', text, 0, 3 * nbytes, torch.add, two)
-    both('mul', text, 0, 3 * nbytes, torch.mul, two)
-    both('add_bcast_c', text, 0, 2 * nbytes, torch.add,
-         lambda shape=shape: (rand(*shape), rand(1, shape[1], 1, 1)))
-    both('sum', text, 0, nbytes, torch.sum, one)
-    both('mean_hw', text + ' over HW', 0, nbytes, lambda x: x.mean((2, 3)), one)
-    both('sum_nhw', text + ' over NHW', 0, nbytes, lambda x: x.sum((0, 2, 3)), one)
-    both('transpose_copy', text + ' NCHW->NHWC', 0, 2 * nbytes, lambda x: x.permute(0, 2, 3, 1).contiguous(), one)
-for n, k in [(64, 10), (128, 1000), (8192, 1000)]:
-    both('softmax', '%dx%d' % (n, k), 0, 8.0 * n * k, lambda x: F.softmax(x, 1), lambda n=n, k=k: (rand(n, k),))
-    both('log_softmax', '%dx%d' % (n, k), 0, 8.0 * n * k, lambda x: F.log_softmax(x, 1),
-         lambda n=n, k=k: (rand(n, k),))
-    both('cross_entropy', '%dx%d' % (n, k), 0, 4.0 * n * k, F.cross_entropy,
-         lambda n=n, k=k: (rand(n, k), torch.randint(k, (n,))))
+
+for op, sizes, what, kinds, arrays, f in [
+        # Pointwise
+        ('relu', IMAGES, '', 'x', 2, F.relu),
+        ('sigmoid', IMAGES, '', 'x', 2, torch.sigmoid),
+        ('tanh', IMAGES, '', 'x', 2, torch.tanh),
+        ('exp', IMAGES, '', 'x', 2, torch.exp),
+        ('add', IMAGES, '', 'xx', 3, torch.add),
+        ('mul', IMAGES, '', 'xx', 3, torch.mul),
+        ('add_bcast_c', IMAGES, '', 'xb', 2, torch.add),
+        ('log', SMALL, '', 'p', 2, torch.log),
+        ('sqrt', SMALL, '', 'p', 2, torch.sqrt),
+        ('rsqrt', SMALL, '', 'p', 2, torch.rsqrt),
+        ('reciprocal', SMALL, '', 'p', 2, torch.reciprocal),
+        ('pow', SMALL, ' to 1.5', 'p', 2, lambda x: x.pow(1.5)),
+        ('abs', SMALL, '', 'x', 2, torch.abs),
+        ('round', SMALL, '', 'y', 2, torch.round),
+        ('clamp', SMALL, '', 'x', 2, lambda x: x.clamp(-0.25, 0.25)),
+        ('sin', SMALL, '', 'x', 2, torch.sin),
+        ('cos', SMALL, '', 'x', 2, torch.cos),
+        ('erf', SMALL, '', 'x', 2, torch.erf),
+        ('maximum', SMALL, '', 'xx', 3, torch.maximum),
+        ('lt', SMALL, '', 'yy', 2.25, torch.lt),
+        ('where', SMALL, '', 'xxc', 3.25, lambda x, y, c: torch.where(c, x, y)),
+        ('leaky_relu', SMALL, '', 'x', 2, lambda x: F.leaky_relu(x, 0.1)),
+        ('elu', SMALL, '', 'x', 2, F.elu),
+        ('silu', SMALL, '', 'x', 2, F.silu),
+        ('gelu', SMALL, '', 'x', 2, F.gelu),
+        ('gelu_tanh', SMALL, '', 'x', 2, lambda x: F.gelu(x, approximate='tanh')),
+        ('mish', SMALL, '', 'x', 2, F.mish),
+        ('softplus', SMALL, '', 'x', 2, F.softplus),
+        ('logsigmoid', SMALL, '', 'x', 2, F.logsigmoid),
+        ('hardswish', SMALL, '', 'x', 2, F.hardswish),
+        ('cast', SMALL, ' to float64', 'x', 3, lambda x: x.double()),
+        ('dropout', SMALL, '', 'x', 2, lambda x: F.dropout(x, 0.5)),
+        # Shapes and copies
+        ('transpose_copy', IMAGES, ' NCHW->NHWC', 'x', 2, lambda x: x.permute(0, 2, 3, 1).contiguous()),
+        ('transpose_hw', LARGE | SMALL, '', 'x', 2, lambda x: x.transpose(2, 3).contiguous()),
+        ('cat', LARGE | SMALL, ' by C', 'xx', 4, lambda x, y: torch.cat([x, y], 1)),
+        ('repeat', LARGE | SMALL, ' C twice', 'x', 3, lambda x: x.repeat(1, 2, 1, 1)),
+        ('pad', LARGE | SMALL, ' by 2', 'x', 2.3, lambda x: F.pad(x, (2, 2, 2, 2))),
+        ('flip_w', LARGE | SMALL, '', 'x', 2, lambda x: x.flip(3)),
+        ('flip_n', LARGE | SMALL, '', 'x', 2, lambda x: x.flip(0)),
+        ('roll_h', LARGE | SMALL, ' by 3', 'x', 2, lambda x: x.roll(3, 2)),
+        ('index_select', LARGE | SMALL, ' of N', 'xi', 2, lambda x, i: x.index_select(0, i)),
+        ('pixel_shuffle', LARGE, ' by 2', 'x', 2, lambda x: F.pixel_shuffle(x, 2)),
+        ('pixel_unshuffle', SMALL, ' by 2', 'x', 2, lambda x: F.pixel_unshuffle(x, 2)),
+        # Reductions
+        ('sum', IMAGES, '', 'x', 1, torch.sum),
+        ('mean_hw', IMAGES, ' over HW', 'x', 1, lambda x: x.mean((2, 3))),
+        ('sum_nhw', IMAGES, ' over NHW', 'x', 1, lambda x: x.sum((0, 2, 3))),
+        ('mean_w', LARGE, '', 'x', 1, lambda x: x.mean(3)),
+        ('amax_c', LARGE, '', 'x', 1, lambda x: x.amax(1)),
+        ('amax_w', LARGE, '', 'x', 1, lambda x: x.amax(3)),
+        ('argmax_c', LARGE, '', 'y', 1, lambda x: x.argmax(1)),
+        ('argmax_w', LARGE, '', 'y', 1, lambda x: x.argmax(3)),
+        ('prod_w', LARGE, '', 'p', 1, lambda x: x.prod(3)),
+        ('var_nhw', LARGE, '', 'x', 1, lambda x: x.var((0, 2, 3))),
+        ('std_w', LARGE, '', 'x', 1, lambda x: x.std(3)),
+        ('norm', LARGE, '', 'x', 1, torch.norm),
+        ('logsumexp_c', LARGE, '', 'x', 1, lambda x: x.logsumexp(1)),
+        ('logsumexp_w', LARGE, '', 'x', 1, lambda x: x.logsumexp(3)),
+        ('cumsum_c', LARGE, '', 'x', 2, lambda x: x.cumsum(1)),
+        ('cumsum_w', LARGE, '', 'x', 2, lambda x: x.cumsum(3)),
+        # Pooling, other sizes, normalisation
+        ('max_pool2d', IMAGES, ' k2', 'x', 1.25, lambda x: F.max_pool2d(x, 2)),
+        ('avg_pool2d', IMAGES, ' k2', 'x', 1.25, lambda x: F.avg_pool2d(x, 2)),
+        ('max_pool2d', LARGE, ' k3 s2 p1', 'x', 1.25, lambda x: F.max_pool2d(x, 3, 2, 1)),
+        ('avg_pool2d', LARGE, ' k3 s2 p1', 'x', 1.25, lambda x: F.avg_pool2d(x, 3, 2, 1)),
+        ('adaptive_avg_pool2d', LARGE, ' to 7x7', 'x', 1.0625, lambda x: F.adaptive_avg_pool2d(x, 7)),
+        ('nearest', SMALL, ' by 2', 'x', 5, lambda x: F.interpolate(x, scale_factor=2)),
+        ('bilinear', SMALL, ' by 2', 'x', 5, lambda x: F.interpolate(x, scale_factor=2, mode='bilinear')),
+        ('batch_norm', IMAGES, ' training', 'xww', 2, lambda x, g, b: F.batch_norm(x, None, None, g, b, True)),
+        # Softmax and losses
+        ('softmax', ROWS, '', 'x', 2, lambda x: F.softmax(x, 1)),
+        ('log_softmax', ROWS, '', 'x', 2, lambda x: F.log_softmax(x, 1)),
+        ('cross_entropy', ROWS, '', 'xt', 1, F.cross_entropy),
+        ('softmax_c', LARGE, '', 'x', 2, lambda x: F.softmax(x, 1)),
+        ('softmax_w', LARGE, '', 'x', 2, lambda x: F.softmax(x, 3)),
+        ('mse_loss', LARGE, '', 'xy', 2, F.mse_loss),
+        ('l1_loss', LARGE, '', 'xy', 2, F.l1_loss),
+        ('bce_with_logits', LARGE, '', 'xy', 2, F.binary_cross_entropy_with_logits)]:
+    for shape in [s for i, s in enumerate(SIZES) if sizes & 1 << i]:
+        for cl in (False, True)[:1 + (op in CHANNELS_LAST)]:
+            both(op + '_cl' * cl, shape_text(shape) + what, 0, 4.0 * arrays * math.prod(shape), f,
+                 lambda kinds=kinds, shape=shape, cl=cl: [input_of(k, shape, cl) for k in kinds],
+                 any(k not in 'ycit' for k in kinds))
 
 # ---- What a call costs where there is next to nothing to compute ----
 
