@@ -5,6 +5,8 @@
 typedef V (*FN(lanes_fn))(const V *x, const V *p);
 
 #define BLOCK 256
+/* The steps of a long function wait for each other, those of several vectors need not: as many as registers allow. */
+#define ABREAST (PLEAT_VECTOR_BYTES == 64 ? 4 : 2)
 /* Fetched this many bytes ahead: by itself the processor stops at a page's end, and lets writing wait. */
 #define AHEAD(p) ((const void *)((uintptr_t)(p) + 2048))
 
@@ -35,24 +37,38 @@ __attribute__((noinline)) static void FN(strided)(void *const *array, const int6
  * how many elements it did. */
 PLEAT_INLINE int64_t FN(dense)(void *const *array, int64_t n, const V *p, int inputs, unsigned repeated, FN(lanes_fn) f)
 {
-    V x[PLEAT_MAP_ARRAYS - 1];
+    V x[ABREAST][PLEAT_MAP_ARRAYS - 1], y[ABREAST];
     const T *from[PLEAT_MAP_ARRAYS - 1];
     T *to = array[0];
     for (int k = 0; k < inputs; k++) {
         from[k] = array[k + 1];
         if (repeated >> k & 1)
-            x[k] = FN(splat)(*from[k]);
+            for (int j = 0; j < ABREAST; j++)
+                x[j][k] = FN(splat)(*from[k]);
     }
     int64_t i = 0;
-    PLEAT_UNROLL(4) /* for the compiler to interleave long functions */
+    for (; i + ABREAST * VL <= n; i += ABREAST * VL) {
+        PLEAT_UNROLL(4)
+        for (int j = 0; j < ABREAST; j++)
+            for (int k = 0; k < inputs; k++)
+                if (!(repeated >> k & 1)) {
+                    __builtin_prefetch(AHEAD(from[k] + i + j * VL));
+                    x[j][k] = FN(load)(from[k] + i + j * VL);
+                }
+        PLEAT_UNROLL(4)
+        for (int j = 0; j < ABREAST; j++)
+            y[j] = f(x[j], p);
+        PLEAT_UNROLL(4)
+        for (int j = 0; j < ABREAST; j++) {
+            __builtin_prefetch(AHEAD(to + i + j * VL), 1);
+            FN(store)(to + i + j * VL, y[j]);
+        }
+    }
     for (; i + VL <= n; i += VL) {
-        __builtin_prefetch(AHEAD(to + i), 1);
         for (int k = 0; k < inputs; k++)
-            if (!(repeated >> k & 1)) {
-                __builtin_prefetch(AHEAD(from[k] + i));
-                x[k] = FN(load)(from[k] + i);
-            }
-        FN(store)(to + i, f(x, p));
+            if (!(repeated >> k & 1))
+                x[0][k] = FN(load)(from[k] + i);
+        FN(store)(to + i, f(x[0], p));
     }
     return i;
 }
@@ -122,92 +138,126 @@ static __attribute__((noinline)) V FN(any_power)(V x, T exponent)
     return FN(load)(lane);
 }
 
-PLEAT_INLINE bool FN(any)(IVEC mask)
-{
-    int64_t part[sizeof mask / 8], all = 0;
-    memcpy(part, &mask, sizeof mask);
-    for (size_t i = 0; i < sizeof mask / 8; i++)
-        all |= part[i];
-    return all;
-}
-
 #if PLEAT_FLOAT == 64
-/* sin of x and so many quarter turns, |x| no more than FAR: x = k pi / 2 + r, |r| <= pi / 4, where k times the leading
- * parts of pi / 2 is exact; then one of two polynomials with one of two signs. */
-PLEAT_INLINE pleat_v64 sine_f64(pleat_v64 x, double quarters)
-{
-    static const double s[] = { -0.16666666666666632,  0.0083333333333224137,   -0.00019841269829807817,
-                                2.7557313691920794e-6, -2.5050758115642606e-08, 1.5896795672224763e-10 };
-    static const double c[] = { 0.041666666666666599,    -0.0013888888888874124, 2.4801587289487182e-05,
-                                -2.7557314352328288e-07, 2.0875723272501896e-09, -1.1359647761725296e-11 };
-    const V t = x * 0x1.45f306dc9c883p-1 + ROUNDER, k = t - ROUNDER;
-    const IVEC n = (IVEC)t + (int64_t)quarters;
-    const V r = ((x - k * 0x1.921fb544p0) - k * 0x1.0b4611a6p-34) - k * 0x1.3198a2e037073p-69, z = r * r;
-    const V sine = copysign_f64(r + r * z * poly_f64(z, s, 5), r), cosine = (1 - 0.5 * z) + z * z * poly_f64(z, c, 5);
-    return (V)((IVEC)PICK(-(n & 1), cosine, sine) ^ (n & 2) << 62);
-}
-
-/* x^exponent for x >= 0, with few correct digits less than a double has. */
+/* x^exponent for x above 0 and finite, as good as a float needs it; beyond the range of floats any number there is. */
 PLEAT_INLINE pleat_v64 raised_f64(pleat_v64 x, double exponent)
 {
-    return exp_f64(exponent * log_f64(x));
-}
-
-#define FAR 0x1p20
-#define SINE FN(sine)
-
-/* pow to the last bit is more than its logarithm in a double has. */
-PLEAT_INLINE V FN(power)(V x, V exponent)
-{
-    return FN(any_power)(x, exponent[0]);
+    static const double log2_c[] = { 1.4426950408687050,   -0.72134752086880380, 0.48089836139504800,
+                                     -0.36067367481728382, 0.28853729348506570,  -0.24045316616545343,
+                                     0.20617535985814832,  -0.18030058948568219, 0.15876978365304455,
+                                     -0.14315655919904046, 0.14474864031757153,  -0.14283906903986061,
+                                     0.077369811174026243 };
+    static const double exp2_c[] = { 0.69314718070473521,   0.24022651067001512,   0.055504103654645882,
+                                     0.0096180380598103583, 0.0013333935316176637, 0.00015466781498924749,
+                                     1.5196140456547237e-05 };
+    const V last = splat_f64(200);
+    V k;
+    const V f = split_f64(x, &k), y = exponent * (k + f * poly_pairs_f64(f, log2_c, 12));
+    const V e = PICK(y < last, PICK(y > -last, y, -last), last);
+    const V t = e + (ROUNDER + BIAS), r = e - (t - (ROUNDER + BIAS));
+    return (1 + r * poly_pairs_f64(r, exp2_c, 6)) * exp2_biased_f64((IVEC)t);
 }
 #else
-#undef SINE
-/* A function of doubles, of which half as many make a vector, of floats. */
-typedef float half_of_v32 __attribute__((vector_size(PLEAT_VECTOR_BYTES / 2)));
+typedef double both_v64 __attribute__((vector_size(2 * PLEAT_VECTOR_BYTES))); /* as many as a vector has floats */
 
-PLEAT_INLINE pleat_v32 in_double(pleat_v64 (*f)(pleat_v64 x, double param), pleat_v32 x, double param)
+/* C's pow for an exponent, repeated, that is neither 0 nor NaN; past_even is |exponent| modulo 2. */
+PLEAT_INLINE pleat_v32 power_f32(pleat_v32 x, pleat_v32 exponent, pleat_v32 past_even)
 {
-    half_of_v32 half[2];
-    memcpy(half, &x, sizeof x);
-    for (int i = 0; i < 2; i++)
-        half[i] = __builtin_convertvector(f(__builtin_convertvector(half[i], pleat_v64), param), half_of_v32);
-    memcpy(&x, half, sizeof x);
-    return x;
-}
-#define SINE(x, quarters) in_double(sine_f64, x, quarters)
-
-PLEAT_INLINE V FN(power)(V x, V exponent)
-{
+    const V infinity = splat_f32(__builtin_inff()), a = abs_f32(x);
+    const both_v64 wide = __builtin_convertvector(a, both_v64);
     const double e = (double)exponent[0];
-    if (e == 0 || !isfinite(e))
-        return FN(any_power)(x, exponent[0]);
-    const V size = in_double(raised_f64, FN(abs)(x), e);
-    if (fmod(e, 2) != 0 && floor(e) == e)
-        return FN(copysign)(size, x);
-    /* no power of a number below 0, but of -infinity, which is large */
-    const V lowest = FN(splat)(-__FLT_MAX__);
-    return floor(e) == e ? size : PICK((x < 0) & (x >= lowest), FN(splat)(__builtin_nanf("")), size);
+    const pleat_v64 front = raised_f64(PLEAT_FRONT(wide), e), back = raised_f64(PLEAT_BACK(wide), e);
+    /* the powers of 0 and infinity are each other's where the exponent is below 0 */
+    const IVEC turned = (IVEC)a ^ ((exponent < 0) & (IVEC)infinity), odd = past_even == 1;
+    const V size = PICK((a == 0) | (a == infinity), turned, __builtin_convertvector(PLEAT_JOIN(front, back), V));
+    /* numbers below 0 have no powers that are not whole, but -infinity, which is large, has */
+    const IVEC none = (x != x) | ((x < 0) & (a < infinity) & (past_even != 0) & ~odd);
+    return PICK(none, splat_f32(__builtin_nanf("")), (IVEC)size | ((IVEC)x & odd & INT32_MIN));
 }
 #endif
 
-/* The reduction is good for what is not far; the C library knows pi to as many digits as the rest needs. */
-PLEAT_INLINE V FN(turned)(V x, int quarters, V (*far)(V x))
+/* sin of x and so many quarter turns, |x| no more than FAR: x = k pi / 2 + r, |r| <= pi / 4, where k times the leading
+ * parts of pi / 2 is exact, also where nothing is fused; then one of two polynomials with one of two signs. */
+#if PLEAT_FLOAT == 32
+#define FAR 0x1p13f
+static const float FN(sin_c)[] = { -0.166666548734f, 0.0083321735407f, -0.000195166554885f };
+static const float FN(cos_c)[] = { 1, -0.5, 0.0416666467479f, -0.00138873614574f, 2.44377308427e-5f };
+#else
+#define FAR 0x1p20
+static const double FN(sin_c)[] = { -0.16666666666666632,  0.0083333333333224137,   -0.00019841269829807817,
+                                    2.7557313691920794e-6, -2.5050758115642606e-08, 1.5896795672224763e-10 };
+static const double FN(cos_c)[] = { 1,
+                                    -0.5,
+                                    0.041666666666666599,
+                                    -0.0013888888888874124,
+                                    2.4801587289487182e-05,
+                                    -2.7557314352328288e-07,
+                                    2.0875723272501896e-09,
+                                    -1.1359647761725296e-11 };
+#endif
+
+PLEAT_INLINE V FN(sine)(V x, int quarters)
 {
-    const IVEC is_far = FN(abs)(x) > (T)FAR;
-    const V y = SINE(x, quarters);
-    return FN(any)(is_far) ? PICK(is_far, far(x), y) : y;
+    const V t = x * BIT(0x1.45f306p-1f, 0x1.45f306dc9c883p-1) + ROUNDER, k = t - ROUNDER;
+    const IVEC n = (IVEC)t + quarters;
+    const V rough = (x - k * BIT(0x1.92p0f, 0x1.921fb544p0)) - k * BIT(0x1.fb4p-12f, 0x1.0b46p-34);
+    const V third = k * BIT(0x1.444p-24f, 0x1.1a62633p-54), r = rough - third;
+    const V low = ((rough - r) - third) - k * BIT(0x1.68c234p-39f, 0x1.45c06e0e68948p-86), z = r * r + (r + r) * low;
+    const V sine = FN(copysign)(r + (r * z * FN(poly)(z, FN(sin_c), DEGREE(sin_c)) + low), r);
+    const V cosine = FN(poly)(z, FN(cos_c), DEGREE(cos_c));
+    return (V)((IVEC)PICK(-(n & 1), cosine, sine) ^ (n & 2) << (BIT(32, 64) - 2));
 }
 
-PLEAT_INLINE V FN(sin)(V x)
+PLEAT_INLINE V FN(near_sin)(V x)
 {
-    return FN(turned)(x, 0, FN(far_sin));
+    return FN(sine)(x, 0);
 }
 
-PLEAT_INLINE V FN(cos)(V x)
+PLEAT_INLINE V FN(near_cos)(V x)
 {
-    return FN(turned)(x, 1, FN(far_cos));
+    return FN(sine)(x, 1);
 }
+
+/* The C library knows pi to as many digits as it takes. */
+PLEAT_INLINE V FN(any_sin)(V x)
+{
+    return PICK(FN(abs)(x) > FAR, FN(far_sin)(x), FN(near_sin)(x));
+}
+
+PLEAT_INLINE V FN(any_cos)(V x)
+{
+    return PICK(FN(abs)(x) > FAR, FN(far_cos)(x), FN(near_cos)(x));
+}
+
+/* A row over angles, the last input: blocks that have a far one take the slower way. Its other angles come out as they
+ * do the faster way. */
+PLEAT_INLINE void FN(turn)(void *const *array, const int64_t *stride, int64_t n, const double *param, int inputs,
+                           pleat_row_fn near, pleat_row_fn any)
+{
+    const int64_t block = 4 * BLOCK, step = stride[inputs];
+    const INT limit = ((IVEC)FN(splat)(FAR))[0];
+    for (int64_t i = 0; i < n; i += block) {
+        const int64_t m = least(n - i, block);
+        void *at[PLEAT_MAP_ARRAYS];
+        for (int k = 0; k <= inputs; k++)
+            at[k] = (T *)array[k] + i * stride[k];
+        INT below = 0; /* a number without its sign is as large as its bits are, as an integer */
+        for (int64_t j = 0; j < m; j++) {
+            INT size;
+            memcpy(&size, (const T *)at[inputs] + j * step, sizeof size);
+            below |= limit - (size & BIT(INT32_MAX, INT64_MAX));
+        }
+        (below < 0 ? any : near)(at, stride, m, param);
+    }
+}
+
+#define ROW_OF_ANGLES(name, inputs, factor, function)                                                                  \
+    ROW(near_##name, inputs, factor FN(near_##function)(x[inputs - 1]))                                                \
+    ROW(any_##name, inputs, factor FN(any_##function)(x[inputs - 1]))                                                  \
+    static void FN(name##_row)(void *const *array, const int64_t *stride, int64_t n, const double *param)              \
+    {                                                                                                                  \
+        FN(turn)(array, stride, n, param, inputs, FN(near_##name##_row), FN(any_##name##_row));                        \
+    }
 
 PLEAT_INLINE V FN(power_half)(V x)
 {
@@ -302,7 +352,19 @@ ROW(reciprocal, 1, 1 / x[0])
 ROW(power_half, 1, FN(power_half)(x[0]))
 ROW(power_mhalf, 1, 1 / FN(power_half)(x[0]))
 ROW(power_m2, 1, 1 / (x[0] * x[0]))
-ROW(power, 1, FN(power)(x[0], p[0]))
+ROW(any_power, 1, FN(any_power)(x[0], p[0][0]))
+#if PLEAT_FLOAT == 64
+#define power_row_f64 any_power_row_f64 /* to the last bit is more than a logarithm in a double has */
+#else
+ROW(usual_power, 1, power_f32(x[0], p[0], p[1]))
+static void power_row_f32(void *const *array, const int64_t *stride, int64_t n, const double *param)
+{
+    const double large = 0x1p32; /* beyond, whole and even, only 1 and -1 have powers other than 0 and infinity */
+    const double e = (double)(float)param[0], most = e > large ? large : e < -large ? -large : e;
+    (e == 0 || isnan(e) ? any_power_row_f32 : usual_power_row_f32)(array, stride, n,
+                                                                   (double[]){ most, fabs(fmod(most, 2)) });
+}
+#endif
 ROW(clamp, 1, FN(clamp)(x[0], p[0], p[1]))
 ROW(clamp_grad, 2, PICK((x[1] > p[0]) & (x[1] < p[1]), x[0], ZERO))
 ROW(hardtanh_grad, 2, PICK((x[1] <= p[0]) | (x[1] >= p[1]), ZERO, x[0]))
@@ -322,19 +384,19 @@ ROW(round, 1, FN(round)(x[0]))
 ROW(rsqrt, 1, 1 / FN(sqrt)(x[0]))
 ROW(sqrt_grad, 2, x[0] / (2 * x[1]))
 ROW(rsqrt_grad, 2, x[0] * (x[1] * x[1] * x[1] * (T)-0.5))
-ROW(sin, 1, FN(sin)(x[0]))
-ROW(cos, 1, FN(cos)(x[0]))
+ROW_OF_ANGLES(sin, 1, , sin)
+ROW_OF_ANGLES(cos, 1, , cos)
 ROW(tanh, 1, FN(tanh)(x[0]))
 ROW(tanh_grad, 2, x[0] * (1 - x[1] * x[1]))
 ROW(sigmoid, 1, FN(sigmoid)(x[0]))
 ROW(sigmoid_grad, 2, x[0] * (x[1] * (1 - x[1])))
 ROW(erf, 1, FN(erf)(x[0]))
 ROW(erf_grad, 2, x[0] * (SQRT_4_PI * FN(exp_falling)(-x[1] * x[1])))
-ROW(sin_grad, 2, x[0] * FN(cos)(x[1]))
-ROW(cos_grad, 2, -(x[0] * FN(sin)(x[1])))
+ROW_OF_ANGLES(sin_grad, 2, x[0] *, cos)
+ROW_OF_ANGLES(cos_grad, 2, -x[0] *, sin)
 ROW(expm1, 1, FN(expm1)(x[0]))
 ROW(log1p, 1, FN(log1p)(x[0]))
-ROW(elu, 1, p[1] * PICK(x[0] > 0, x[0], p[0] * FN(expm1)(x[0])))
+ROW(elu, 1, p[1] * PICK(x[0] > 0, x[0], p[0] * FN(expm1_low)(x[0])))
 ROW(elu_grad, 2, p[1] * x[0] * PICK(x[1] > 0, ONE, p[0] * FN(exp)(x[1])))
 ROW(silu, 1, x[0] * FN(sigmoid)(x[0]))
 ROW(silu_grad, 2, x[0] * FN(silu_slope)(x[1]))
@@ -357,5 +419,7 @@ ROW(hardswish_grad, 2, x[0] * FN(hardswish_slope)(x[1]))
 #undef ROW
 #undef ROW_
 #undef ROW_BROADCAST
+#undef ROW_OF_ANGLES
 #undef ZERO
 #undef ONE
+#undef FAR

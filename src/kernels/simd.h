@@ -60,6 +60,21 @@ PLEAT_INLINE int64_t least(int64_t a, int64_t b)
 #define PLEAT_LANES_ODD(a, b) b
 #endif
 
+/* The halves of a vector of twice the width in doubles, and one made of two. */
+#if PLEAT_VECTOR_BYTES == 64
+#define PLEAT_FRONT(wide) __builtin_shufflevector(wide, wide, 0, 1, 2, 3, 4, 5, 6, 7)
+#define PLEAT_BACK(wide) __builtin_shufflevector(wide, wide, 8, 9, 10, 11, 12, 13, 14, 15)
+#define PLEAT_JOIN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#elif PLEAT_VECTOR_BYTES == 32
+#define PLEAT_FRONT(wide) __builtin_shufflevector(wide, wide, 0, 1, 2, 3)
+#define PLEAT_BACK(wide) __builtin_shufflevector(wide, wide, 4, 5, 6, 7)
+#define PLEAT_JOIN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7)
+#else
+#define PLEAT_FRONT(wide) __builtin_shufflevector(wide, wide, 0, 1)
+#define PLEAT_BACK(wide) __builtin_shufflevector(wide, wide, 2, 3)
+#define PLEAT_JOIN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3)
+#endif
+
 /* Every other element of a, and of b behind it. */
 #define PLEAT_EVEN_2(a, b) __builtin_shufflevector(a, b, 0, 2)
 #define PLEAT_EVEN_4(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
