@@ -1,4 +1,15 @@
-/* copy.c's transposition and reversal for one width of elements. */
+/* copy.c's blocks without a change of dtype, for one width of elements: plain, transposed, reversed. */
+
+/* Lines whose steps are 1. */
+static void FN(plain)(void *to, int64_t tl, int64_t ts, const void *from, int64_t fl, int64_t fs, int64_t lines,
+                      int64_t n)
+{
+    (void)ts;
+    T *t = to;
+    const T *f = from;
+    for (int64_t l = 0; l < lines; l++, t += tl, f += fl)
+        FN(copy_row)(t, f, fs, n);
+}
 
 /* to[r ts + c] = from[r + c fs] for r < rows, c < columns, both up to VL. Loads and stores whole vectors. */
 PLEAT_INLINE void FN(square)(T *to, int64_t ts, const T *from, int64_t fs, int64_t rows, int64_t columns)
@@ -14,31 +25,43 @@ PLEAT_INLINE void FN(square)(T *to, int64_t ts, const T *from, int64_t fs, int64
             FN(store)(to + i * ts, square[i]);
 }
 
-/* The same for any r < n, c < columns: by squares, of which the last overlaps the one before. Where rows or columns are
- * fewer than a vector's elements, what is loaded or stored too much lies inside the arrays, and is passed over or
- * overwritten by the next row. */
-static void FN(squares)(T *to, int64_t ts, const T *from, int64_t fs, int64_t n, int64_t columns)
+/* Lines that lie transposed in `from`, where fl is 1: by squares, of which the last overlaps the one before. Where
+ * lines or columns are fewer than a vector's elements, what is loaded or stored too much lies inside the arrays, and is
+ * passed over or overwritten by the next line. */
+static void FN(squares)(void *to, int64_t tl, int64_t ts, const void *from, int64_t fl, int64_t fs, int64_t lines,
+                        int64_t n)
 {
-    int64_t row = 0, column = 0; /* what is left to be done one by one */
-    if (n >= VL && columns >= VL) {
-        for (int64_t c = 0; c < columns; c += VL) {
-            c = c < columns - VL ? c : columns - VL;
-            for (int64_t r = 0; r < n; r += VL) {
-                r = r < n - VL ? r : n - VL;
-                FN(square)(to + r * ts + c, ts, from + r + c * fs, fs, VL, VL);
+    T *t = to;
+    const T *f = from;
+    int64_t line = 0, column = 0; /* what is left to be done one by one */
+    if (lines >= VL && n >= VL) {
+        for (int64_t c = 0; c < n; c += VL) {
+            c = least(c, n - VL);
+            for (int64_t l = 0; l < lines; l += VL) {
+                l = least(l, lines - VL);
+                FN(square)(t + l * tl + c, tl, f + l + c * fs, fs, VL, VL);
             }
         }
         return;
     }
-    if (columns < VL && ts == columns)
-        for (; (n - row - VL) * ts >= VL; row += VL)
-            FN(square)(to + row * ts, ts, from + row, fs, VL, columns);
-    else if (columns >= VL)
-        for (; (columns - column - VL) * fs >= VL; column += VL)
-            FN(square)(to + column, ts, from + column * fs, fs, n, VL);
-    for (int64_t r = row; r < n; r++)
-        for (int64_t c = column; c < columns; c++)
-            to[r * ts + c] = from[r + c * fs];
+    if (lines >= VL && n == 2 && tl == 2) {
+        for (int64_t l = 0; l < lines; l += VL) {
+            l = least(l, lines - VL);
+            const V a = FN(load)(f + l), b = FN(load)(f + l + fs);
+            FN(store)(t + 2 * l, PLEAT_LOW(a, b));
+            FN(store)(t + 2 * l + VL, PLEAT_HIGH(a, b));
+        }
+        return;
+    }
+    if (n < VL && tl == n)
+        for (; (lines - line - VL) * tl >= VL; line += VL)
+            FN(square)(t + line * tl, tl, f + line, fs, VL, n);
+    else if (n >= VL)
+        for (; (n - column - VL) * fs >= VL; column += VL)
+            FN(square)(t + column, tl, f + column * fs, fs, lines, VL);
+    for (int64_t l = line; l < lines; l++)
+        for (int64_t c = column; c < n; c++)
+            t[l * tl + c * ts] = f[l * fl + c * fs];
 }
 
 #if PLEAT_VECTOR_BYTES * 8 / PLEAT_FLOAT == 16
@@ -51,17 +74,20 @@ static void FN(squares)(T *to, int64_t ts, const T *from, int64_t fs, int64_t n,
 #define REVERSED 1, 0
 #endif
 
-/* A row whose steps are 1 and -1. Rows of images are short: the last vector overlaps the one before. */
-static void FN(reverse)(void *to, int64_t ts, const void *from, int64_t fs, int64_t n)
+/* Lines whose steps are 1 and -1. Rows of images are short: the last vector overlaps the one before. */
+static void FN(reverse)(void *to, int64_t tl, int64_t ts, const void *from, int64_t fl, int64_t fs, int64_t lines,
+                        int64_t n)
 {
     T *t = to;
     const T *f = from;
-    for (int64_t i = 0; i < n && n >= VL; i += VL) {
-        i = least(i, n - VL);
-        const V v = FN(load)(f - i - VL + 1);
-        FN(store)(t + i, __builtin_shufflevector(v, v, REVERSED));
+    for (int64_t l = 0; l < lines; l++, t += tl, f += fl) {
+        for (int64_t i = 0; i < n && n >= VL; i += VL) {
+            i = least(i, n - VL);
+            const V v = FN(load)(f - i - VL + 1);
+            FN(store)(t + i, __builtin_shufflevector(v, v, REVERSED));
+        }
+        for (int64_t i = 0; i < n && n < VL; i++)
+            t[i * ts] = f[i * fs];
     }
-    for (int64_t i = 0; i < n && n < VL; i++)
-        t[i * ts] = f[i * fs];
 }
 #undef REVERSED
