@@ -40,10 +40,15 @@ typedef struct {
     pleat_dtype dtype;
     pleat_hw from, to; /* sizes of the planes of x and y */
     const int64_t *rows, *columns;
-    const int64_t *alike; /* boxes: how many ranges of columns, from each on, have one length and stride, 0 to 2 */
+    /* boxes, of columns, where step is not 0: C(q period + r), before what lies outside is cut off, is q step +
+     * first[r]
+     * .. q step + last[r] - 1. One of period and step is 1, the other 1 or 2; r counts them up from the first. */
+    int period, step;
+    int64_t first[2], last[2];
     bool squares; /* boxes: all are 2 x 2, side by side from the corner, with one factor; or the adjoint of that */
-    const void *from_row, *from_column, *to_row, *to_column; /* of dtype */
+    const void *from_row, *from_column, *to_row, *to_column; /* of dtype; columns': 64 bytes more, finite */
     const void *x;
+    int64_t elements; /* boxes: of x */
     void *y;
     int64_t *index; /* largest */
 } pleat_box_work;

@@ -273,30 +273,6 @@ PLEAT_INLINE T FN(sum)(const T *x, int64_t n)
     return sum;
 }
 
-/* Sums of the ranges of columns c to end - 1; down[0] is column `first`. */
-static void FN(ranges)(const pleat_box_work *w, const T *down, int64_t first, int64_t c, int64_t end, T *y)
-{
-    while (c < end) {
-        const int64_t *columns = w->columns + 2 * c, length = columns[1] - columns[0];
-        const int64_t alike = w->alike[c] < end - c ? w->alike[c] : end - c,
-                      stride = alike > 1 ? columns[2] - columns[0] : 0;
-        const T *x = down + columns[0] - first;
-        for (int64_t i = 0; stride > 0 && i < alike; i += VL) {
-            V sum = { 0 };
-            for (int64_t k = 0; k < length; k++)
-                sum += stride == 1 ? FN(load)(x + i + k) : FN(strided)(x + 2 * i + k, 2);
-            const int64_t count = alike - i < VL ? alike - i : VL;
-            memcpy(y + c + i, &sum, (size_t)count * sizeof(T));
-        }
-        if (stride == 0) {
-            y[c] = FN(sum)(x, length);
-            for (int64_t i = 1; i < alike; i++)
-                y[c + i] = y[c];
-        }
-        c += alike;
-    }
-}
-
 static void FN(boxes_of_squares)(const pleat_box_work *w, int64_t begin, int64_t end)
 {
     const bool adjoint = w->to.h > w->from.h;
@@ -323,50 +299,157 @@ static void FN(boxes_of_squares)(const pleat_box_work *w, int64_t begin, int64_t
     }
 }
 
-/* First down the columns, a whole row at once, then along the row. Pieces of the result take as many of its columns as
- * read no more of a row than the buffer holds; a range longer than that comes in several parts. */
+/* The first n elements of v; what lies behind them is written to where the array, up to `end`, has it. */
+PLEAT_INLINE void FN(store_first)(T *y, V v, int64_t n, const T *end)
+{
+    if (n >= VL || end - y >= VL) {
+        FN(store)(y, v);
+        return;
+    }
+    T few[VL];
+    FN(store)(few, v);
+    for (int64_t l = 0; l < n; l++)
+        y[l] = few[l];
+}
+
+/* down[j] = the weighted sum of the box's rows in column first + j, for j below n, and zeros up to a whole vector. What
+ * lies behind the columns is read as well, where the array reaches so far. */
+PLEAT_INLINE void FN(sum_rows)(const pleat_box_work *w, const T *plane, const int64_t *rows, int64_t first, int64_t n,
+                               T *down)
+{
+    const T *from_row = w->from_row, *from_column = (const T *)w->from_column + first;
+    const T *end = (const T *)w->x + w->elements;
+    INT lane[VL];
+    for (int64_t l = 0; l < VL; l++)
+        lane[l] = (INT)l;
+    IVEC lanes;
+    memcpy(&lanes, lane, sizeof lanes);
+    for (int64_t j = 0; j < n; j += VL) {
+        V sum = { 0 };
+        for (int64_t i = rows[0]; i < rows[1]; i++) {
+            const T *x = plane + i * w->from.w + first + j;
+            T few[VL] = { 0 };
+            const bool there = end - x >= VL;
+            for (int64_t l = 0; l < n - j && !there; l++)
+                few[l] = x[l];
+            sum += FN(load)(there ? x : few) * from_row[i];
+        }
+        FN(store)(down + j, ZERO_WHERE(lanes >= (INT)least(n - j, VL), sum * FN(load)(from_column + j)));
+    }
+}
+
+/* Rows of the result whose boxes are evenly spaced along them: column q period + r is the sum of the columns
+ * q step + first[r] to q step + last[r] - 1, of which those that the image does not have are zeros. Several rows at
+ * once first down the columns, then along the rows, so that what is stored is not read at once. Period and step are
+ * constants where this is inlined. */
+PLEAT_INLINE void FN(even_rows)(const pleat_box_work *w, int64_t begin, int64_t end, int period, int step)
+{
+    enum { ROWS = 16, SIZE = FN(BUFFER) + FN(MARGIN) + 2 * VL };
+    const int64_t first[2] = { w->first[0], w->first[1] }, last[2] = { w->last[0], w->last[1] };
+    const int64_t lowest = first[0], width = last[period - 1] - lowest, all = (w->to.w + period - 1) / period;
+    const int64_t piece = (FN(BUFFER) - width) / step / VL * VL;
+    for (int64_t q0 = 0; q0 < all; q0 += piece) {
+        const int64_t n = least(all - q0, piece), base = q0 * step + lowest, reach = (n - 1) * step + width;
+        const int64_t before = base < 0 ? -base : 0, pitch = (reach + FN(MARGIN) + 2 * VL - 1) / VL * VL;
+        const int64_t batch = least(ROWS, SIZE / pitch);
+        int64_t row = begin % w->to.h;
+        const T *plane = (const T *)w->x + begin / w->to.h * w->from.h * w->from.w;
+        T buffer[SIZE] = { 0 }, factor[ROWS];
+        for (int64_t k = begin; k < end; k += batch) {
+            const int64_t rows = least(batch, end - k);
+            for (int64_t i = 0; i < rows; i++) {
+                FN(sum_rows)
+                (w, plane, w->rows + 2 * row, base + before, least(reach, w->from.w - base) - before,
+                 buffer + i * pitch + before);
+                factor[i] = ((const T *)w->to_row)[row];
+                if (++row == w->to.h) {
+                    row = 0;
+                    plane += w->from.h * w->from.w;
+                }
+            }
+            for (int64_t i = 0; i < rows; i++)
+                for (int64_t q = 0; q < n; q += VL) {
+                    V sum[2] = { { 0 }, { 0 } };
+                    for (int r = 0; r < period; r++)
+                        for (int64_t c = first[r] - lowest; c < last[r] - lowest; c++)
+                            sum[r] += FN(strided)(buffer + i * pitch + q * step + c, step);
+                    const int64_t c = (q0 + q) * period;
+                    const T *to_column = (const T *)w->to_column + c;
+                    T *y = (T *)w->y + (k + i) * w->to.w + c;
+                    /* of several pieces the first ones of the rows that follow are there already */
+                    const T *y_end = (const T *)w->y + (n == all ? end : k + i + 1) * w->to.w;
+                    if (period == 1) {
+                        FN(store_first)(y, sum[0] * (FN(load)(to_column) * factor[i]), w->to.w - c, y_end);
+                        continue;
+                    }
+                    const V low = PLEAT_LOW(sum[0], sum[1]), high = PLEAT_HIGH(sum[0], sum[1]);
+                    FN(store_first)(y, low * (FN(load)(to_column) * factor[i]), w->to.w - c, y_end);
+                    if (w->to.w - c > VL)
+                        FN(store_first)(y + VL, high * (FN(load)(to_column + VL) * factor[i]), w->to.w - c - VL, y_end);
+                }
+        }
+    }
+}
+
+/* A sum of columns begin to end - 1, more than the buffer has. */
+static T FN(wide_box)(const pleat_box_work *w, const T *plane, const int64_t *rows, int64_t begin, int64_t end)
+{
+    T down[FN(BUFFER) + VL], sum = 0;
+    for (int64_t part = begin; part < end; part += FN(BUFFER)) {
+        const int64_t n = least(end - part, FN(BUFFER));
+        FN(sum_rows)(w, plane, rows, part, n, down);
+        sum += FN(sum)(down, n);
+    }
+    return sum;
+}
+
+/* Any row, its boxes one by one. */
+static void FN(uneven_row)(const pleat_box_work *w, const T *plane, int64_t row, T *y)
+{
+    const T factor = ((const T *)w->to_row)[row], *to_column = w->to_column;
+    const int64_t *columns = w->columns, *rows = w->rows + 2 * row;
+    const int64_t first = *columns, width = columns[2 * w->to.w - 1] - first;
+    T down[FN(BUFFER) + VL], sum = 0;
+    if (width <= FN(BUFFER))
+        FN(sum_rows)(w, plane, rows, first, width, down);
+    for (int64_t c = 0; c < w->to.w; c++) {
+        const int64_t *at = columns + 2 * c;
+        if (c == 0 || at[0] != at[-2] || at[1] != at[-1])
+            sum = width <= FN(BUFFER) ? FN(sum)(down + at[0] - first, at[1] - at[0])
+                                      : FN(wide_box)(w, plane, rows, at[0], at[1]);
+        y[c] = sum * (factor * to_column[c]);
+    }
+}
+
+/* First down the columns, a whole row at once, then along the row. */
 static void FN(boxes)(const pleat_box_work *w, int64_t begin, int64_t end)
 {
     if (w->squares) {
         FN(boxes_of_squares)(w, begin, end);
         return;
     }
-    const T *from_row = w->from_row, *from_column = w->from_column, *to_row = w->to_row, *to_column = w->to_column;
-    for (int64_t k = begin; k < end; k++) {
-        const int64_t row = k % w->to.h;
-        const T *plane = (const T *)w->x + k / w->to.h * w->from.h * w->from.w;
-        T *y = (T *)w->y + k * w->to.w;
+    if (w->step > 0 && w->last[w->period - 1] - w->first[0] <= FN(BUFFER) / 2) {
+        if (w->period == 2)
+            FN(even_rows)(w, begin, end, 2, 1);
+        else if (w->step == 2)
+            FN(even_rows)(w, begin, end, 1, 2);
+        else
+            FN(even_rows)(w, begin, end, 1, 1);
+        return;
+    }
+    const T *to_row = w->to_row;
+    int64_t row = begin % w->to.h;
+    const T *plane = (const T *)w->x + begin / w->to.h * w->from.h * w->from.w;
+    T *y = (T *)w->y + begin * w->to.w;
+    for (int64_t k = begin; k < end; k++, y += w->to.w) {
         const int64_t *rows = w->rows + 2 * row;
-        if (k > begin && row > 0 && rows[0] == rows[-2] && rows[1] == rows[-1] && to_row[row] == to_row[row - 1]) {
+        if (k > begin && row > 0 && rows[0] == rows[-2] && rows[1] == rows[-1] && to_row[row] == to_row[row - 1])
             FN(copy_row)(y, y - w->to.w, 1, w->to.w);
-            continue;
-        }
-        for (int64_t c = 0, next; c < w->to.w; c = next) {
-            T down[FN(BUFFER) + FN(MARGIN)], sum = 0;
-            int64_t last;
-            const int64_t first = w->columns[2 * c];
-            next = w->columns[2 * w->to.w - 1] - first <= FN(BUFFER) ? w->to.w : c + 1;
-            while (next < w->to.w && w->columns[2 * next + 1] - first <= FN(BUFFER))
-                next++;
-            last = w->columns[2 * next - 1];
-            for (int64_t part = first; part < last || part == first; part += FN(BUFFER)) {
-                const int64_t n = last - part < FN(BUFFER) ? last - part : FN(BUFFER);
-                for (int64_t j = 0; j < n + FN(MARGIN); j++)
-                    down[j] = 0;
-                for (int64_t i = rows[0]; i < rows[1]; i++) {
-                    const T *x = plane + i * w->from.w + part, f = from_row[i];
-                    for (int64_t j = 0; j < n; j++)
-                        down[j] += f * x[j];
-                }
-                for (int64_t j = 0; j < n; j++)
-                    down[j] *= from_column[part + j];
-                if (next > c + 1)
-                    FN(ranges)(w, down, first, c, next, y);
-                else
-                    y[c] = sum += FN(sum)(down, n);
-            }
-            for (int64_t j = c; j < next; j++)
-                y[j] *= to_row[row] * to_column[j];
+        else
+            FN(uneven_row)(w, plane, row, y);
+        if (++row == w->to.h) {
+            row = 0;
+            plane += w->from.h * w->from.w;
         }
     }
 }

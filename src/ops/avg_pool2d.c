@@ -68,15 +68,19 @@ static void inverse(const int64_t *bounds, int64_t out, int64_t in, int64_t *inv
     }
 }
 
-/* How many of n ranges, from each on, have one length and are 0, or all 1, or all 2, apart. */
-static void count_alike(const int64_t *bounds, int64_t n, int64_t *alike)
+/* The columns' ranges before what lies outside is cut off, where windows are 1 or 2 apart. Pixel r is in the windows
+ * whose place, a multiple of the stride, is from begin to end; division rounds towards 0, so up below it. */
+static void set_even(const pleat_window *w, bool adjoint, pleat_box_work *work)
 {
-    for (int64_t c = n - 1; c >= 0; c--) {
-        const int64_t *b = bounds + 2 * c;
-        const int64_t stride = c + 1 < n ? b[2] - b[0] : -1;
-        alike[c] = 1;
-        if (stride >= 0 && stride <= 2 && b[3] - b[2] == b[1] - b[0])
-            alike[c] = alike[c + 1] == 1 || b[4] - b[2] == stride ? alike[c + 1] + 1 : 2;
+    const int64_t stride = w->stride.w;
+    if (stride < 1 || stride > 2)
+        return;
+    work->step = adjoint ? 1 : (int)stride;
+    work->period = adjoint ? (int)stride : 1;
+    for (int r = 0; r < work->period; r++) {
+        const int64_t end = r + w->padding.w, begin = end - w->kernel.w + 1;
+        work->first[r] = adjoint ? (begin > 0 ? begin + stride - 1 : begin) / stride : -end;
+        work->last[r] = adjoint ? end / stride + 1 : w->kernel.w - end;
     }
 }
 
@@ -112,19 +116,22 @@ static pleat_status run(const avg_params *p, pleat_hw image, const pleat_tensor 
         return status;
     const pleat_dtype dtype = pleat_dtype_of(y);
     const int64_t rows = windows.h > image.h ? windows.h : image.h, columns = windows.w > image.w ? windows.w : image.w;
-    /* bounds and factors of windows, bounds and factors of pixels, for rows and for columns */
-    const size_t most = (size_t)(rows + columns);
-    int64_t *bounds = pleat_alloc(most * (5 * sizeof(int64_t) + 3 * sizeof(double)));
+    /* bounds and factors of windows, bounds and factors of pixels, for rows and for columns; behind those of columns
+     * the kernels read a vector more */
+    const size_t most = (size_t)(rows + columns) + 8;
+    int64_t *bounds = pleat_alloc(most * (4 * sizeof(int64_t) + 3 * sizeof(double)));
     if (!bounds)
         return PLEAT_ENOMEM;
-    int64_t *inverted = bounds + 2 * most, *alike = inverted + 2 * most;
-    double *divisor = (double *)(void *)(alike + most), *factor = divisor + most, *one = factor + most;
+    int64_t *inverted = bounds + 2 * most;
+    double *divisor = (double *)(void *)(inverted + 2 * most), *factor = divisor + most, *one = factor + most;
     ranges(p, image.h, windows.h, w.kernel.h, w.stride.h, w.padding.h, bounds, divisor);
     ranges(p, image.w, windows.w, w.kernel.w, w.stride.w, w.padding.w, bounds + 2 * rows, divisor + rows);
     inverse(bounds, windows.h, image.h, inverted);
     inverse(bounds + 2 * rows, windows.w, image.w, inverted + 2 * rows);
-    for (int64_t i = 0; i < rows + columns; i++)
-        put(one, dtype, i, 1);
+    for (size_t i = 0; i < most; i++) {
+        put(one, dtype, (int64_t)i, 1);
+        put(factor, dtype, (int64_t)i, 1);
+    }
     for (int64_t o = 0; o < windows.h; o++)
         put(factor, dtype, o, 1 / (divisor[o] * (double)(p->divisor ? p->divisor : 1)));
     void *column_factor = (char *)(void *)factor + (size_t)rows * pleat_dtype_size(dtype);
@@ -132,13 +139,11 @@ static pleat_status run(const avg_params *p, pleat_hw image, const pleat_tensor 
         put(column_factor, dtype, o, 1 / divisor[rows + o]);
 
     const int64_t *used = adjoint ? inverted : bounds;
-    count_alike(used + 2 * rows, adjoint ? image.w : windows.w, alike);
     pleat_box_work work = { .dtype = dtype,
                             .from = adjoint ? windows : image,
                             .to = adjoint ? image : windows,
                             .rows = used,
                             .columns = used + 2 * rows,
-                            .alike = alike,
                             .squares = are_pairs(bounds, divisor, windows.h) &&
                                        are_pairs(bounds + 2 * rows, divisor + rows, windows.w),
                             .from_row = adjoint ? factor : one,
@@ -146,7 +151,9 @@ static pleat_status run(const avg_params *p, pleat_hw image, const pleat_tensor 
                             .to_row = adjoint ? one : factor,
                             .to_column = adjoint ? one : column_factor,
                             .x = pleat_data(x),
+                            .elements = pleat_numel(x),
                             .y = pleat_data_mut(y) };
+    set_even(&w, adjoint, &work);
     const pleat_shape shape = pleat_shape_of(y);
     const int64_t cost = image.h * image.w / work.to.h + work.to.w;
     pleat_parallel_for(pleat_pool_planes(&shape) * work.to.h, 8192 / cost, box_rows, &work);

@@ -62,6 +62,7 @@ static const pleat_window some_windows[] = {
     { .kernel = { 3, 3 }, .stride = { 2, 2 }, .padding = { 1, 0 } },
     { .kernel = { 1, 4 }, .stride = { 3, 2 }, .padding = { 0, 2 } },
     { .kernel = { 4, 40 }, .stride = { 4, 3 } },
+    { .kernel = { 3, 5 }, .stride = { 1, 2 }, .padding = { 1, 2 } },
 };
 enum { WINDOWS = sizeof some_windows / sizeof *some_windows };
 
@@ -72,25 +73,33 @@ static pleat_pool_opts options(int number)
                               .divisor = number / 4 % 2 ? 5 : 0 };
 }
 
+/* Widths below and beyond what the kernels take at once. The gradient is the adjoint: <y, g> = <x, grad>. */
 START_TEST(averages)
 {
+    enum { OPTIONS = 8, DTYPES = 2, ALL = WINDOWS * OPTIONS * DTYPES };
     pleat_seed(1);
-    for (int i = 0; i < WINDOWS; i++)
-        for (int number = 0; number < 8; number++)
-            for (int dtype = PLEAT_F32; dtype <= PLEAT_F64; dtype++) {
-                const pleat_window *w = &some_windows[i];
-                const pleat_pool_opts o = options(number);
-                pleat_tensor *x = pleat_transpose(pleat_randn(PLEAT_SHAPE(2, 44, 7), (pleat_dtype)dtype), 1, 2);
-                pleat_tensor *y = pleat_avg_pool2d(x, w, &o);
-                ck_assert_msg(y != NULL, "%s", pleat_error());
-                ck_assert_int_eq(pleat_size(y, 1), windows(7, w->kernel.h, w->stride.h, w->padding.h, 1, o.ceil_mode));
-                ck_assert_int_eq(pleat_size(y, 2), windows(44, w->kernel.w, w->stride.w, w->padding.w, 1, o.ceil_mode));
-                for (int64_t c = 0; c < 2; c++)
-                    for (int64_t oy = 0; oy < pleat_size(y, 1); oy++)
-                        for (int64_t ox = 0; ox < pleat_size(y, 2); ox++)
-                            ck_assert_double_eq_tol(at(y, c, oy, ox), naive_avg(x, c, oy, ox, w, &o),
-                                                    dtype == PLEAT_F32 ? 2e-6 : 1e-14);
-            }
+    for (int n = 0; n < 2 * ALL; n++) {
+        const int64_t width = n < ALL ? 44 : 2100;
+        const pleat_window *w = &some_windows[n % WINDOWS];
+        const pleat_pool_opts o = options(n / WINDOWS % OPTIONS);
+        const pleat_dtype dtype = n / (WINDOWS * OPTIONS) % DTYPES ? PLEAT_F64 : PLEAT_F32;
+        const double tolerance = dtype == PLEAT_F32 ? 5e-6 : 1e-14;
+        pleat_scope scope = pleat_scope_begin();
+        pleat_tensor *leaf = pleat_set_requires_grad(pleat_randn(PLEAT_SHAPE(2, width, 7), dtype), true), *grad;
+        pleat_tensor *x = pleat_transpose(leaf, 1, 2), *y = pleat_avg_pool2d(x, w, &o);
+        ck_assert_msg(y != NULL, "%s", pleat_error());
+        ck_assert_int_eq(pleat_size(y, 1), windows(7, w->kernel.h, w->stride.h, w->padding.h, 1, o.ceil_mode));
+        ck_assert_int_eq(pleat_size(y, 2), windows(width, w->kernel.w, w->stride.w, w->padding.w, 1, o.ceil_mode));
+        for (int64_t c = 0; c < 2; c++)
+            for (int64_t oy = 0; oy < pleat_size(y, 1); oy++)
+                for (int64_t ox = 0; ox < pleat_size(y, 2); ox++)
+                    ck_assert_double_eq_tol(at(y, c, oy, ox), naive_avg(x, c, oy, ox, w, &o), tolerance);
+        pleat_tensor *g = pleat_randn(pleat_shape_of(y), dtype);
+        ck_assert_ok(pleat_gradients(&y, 1, &leaf, 1, &(pleat_gradients_opts){ .grad_outputs = &g }, &grad));
+        ck_assert_double_eq_tol(pleat_item(pleat_sum(pleat_mul(y, g))), pleat_item(pleat_sum(pleat_mul(leaf, grad))),
+                                1000 * tolerance);
+        pleat_scope_end(scope);
+    }
 }
 END_TEST
 
