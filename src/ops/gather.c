@@ -15,7 +15,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { GRAIN = 1 << 15, LEAST_LINES = 16 }; /* fewer lines side by side would share cache lines among workers */
+enum {
+    GRAIN = 1 << 15,
+    LEAST_LINES = 16, /* fewer lines side by side would share cache lines among workers */
+    LONG_ROW = 64
+};
 
 #define INDEX PLEAT_DTYPES(PLEAT_I64)
 
@@ -79,7 +83,8 @@ static void lines(int64_t begin, int64_t end, void *ctx)
 }
 
 /* Goes through index: of `shape`'s dimensions where flat is not set, else along dim alone. `here` has a place for each,
- * `there` is what the index points into. */
+ * `there` is what the index points into. Where each index picks a long row the places of dim are lines like others, of
+ * length 1: `here` is then written from front to back. */
 static void run(void (*kernel)(const pleat_index_work *, int64_t, int64_t), int dim, pleat_shape shape,
                 const pleat_tensor *index, bool flat, const pleat_tensor *here, const pleat_tensor *there)
 {
@@ -90,26 +95,30 @@ static void run(void (*kernel)(const pleat_index_work *, int64_t, int64_t), int 
                         .here = pleat_tensor_address(here),
                         .there = pleat_tensor_address(there) } };
     pleat_index_work *w = &j.work;
-    int64_t stride[3][PLEAT_MAX_DIMS], count = 1;
+    int64_t stride[3][PLEAT_MAX_DIMS], count = 1, row = 1;
+    for (int d = dim + 1; d < shape.ndim; d++)
+        row *= shape.dim[d];
+    const bool rows = flat && row >= LONG_ROW && kernel == pleat_kernels_get()->move->gather;
+    const int64_t index_step = index->shape.ndim > 0 ? index->stride[flat ? 0 : dim] : 0;
+    w->there_step = there->shape.ndim > 0 ? there->stride[dim] : 0;
     for (int d = 0; d < shape.ndim; d++) {
-        if (d == dim) {
+        if (d == dim && !rows) {
             w->length = shape.dim[d];
-            w->index_step = index->shape.ndim > 0 ? index->stride[flat ? 0 : d] : 0;
+            w->index_step = index_step;
             w->here_step = here->shape.ndim > 0 ? here->stride[d] : 0;
-            w->there_step = there->shape.ndim > 0 ? there->stride[d] : 0;
             continue;
         }
         count *= shape.dim[d];
         w->dim[w->ndim] = shape.dim[d];
-        stride[0][w->ndim] = flat ? 0 : index->stride[d];
+        stride[0][w->ndim] = d == dim ? index_step : flat ? 0 : index->stride[d];
         stride[1][w->ndim] = here->stride[d];
-        stride[2][w->ndim++] = there->stride[d];
+        stride[2][w->ndim++] = d == dim ? 0 : there->stride[d];
     }
     pleat_merge_dims(&w->ndim, w->dim, stride, 3);
     memcpy(w->index_stride, stride[0], sizeof stride[0]);
     memcpy(w->here_stride, stride[1], sizeof stride[1]);
     memcpy(w->there_stride, stride[2], sizeof stride[2]);
-    if (flat) /* merging gives a single line the stride 1 */
+    if (flat && !rows) /* merging gives a single line the stride 1 */
         memset(w->index_stride, 0, sizeof w->index_stride);
     if (count == 0 || w->length == 0)
         return;

@@ -13,6 +13,7 @@
 #include <pleat/ops.h>
 
 #include <inttypes.h>
+#include <string.h>
 
 enum { GRAIN = 1 << 15 };
 
@@ -108,29 +109,34 @@ static void map_sum_rows(int64_t begin, int64_t end, void *ctx)
     pleat_kernels_get()->move->map_sum(ctx, begin, end);
 }
 
-/* The dimensions of x. One that stays as it is and lies right inside the one before is merged with it, as far as all
- * its places are padding or none: of a padded one only up to a row that is long enough, as rows are what is shared out.
- */
+/* The dimensions of x. Those that stay as they are and lie right inside each other are merged, and with the one before
+ * them as far as all its places are padding or none: only up to a row that is long enough, as rows are what is shared
+ * out. */
 static int axes_of(const pad_params *p, pleat_shape x, const int64_t *stride, axis *a, int64_t *a_stride)
 {
     const bool blocks = p->mode == PLEAT_PAD_CONSTANT || p->mode == PLEAT_PAD_CIRCULAR;
-    int n = 0;
-    for (int d = 0; d < x.ndim; d++) {
+    int first = PLEAT_MAX_DIMS; /* from the last dimension down */
+    for (int d = x.ndim - 1; d >= 0; d--) {
         const bool stays = p->before[d] == 0 && p->after[d] == 0;
+        const int64_t places = x.dim[d] + p->before[d] + p->after[d];
         if (stays && x.dim[d] == 1)
             continue;
-        const axis *outer = n > 0 ? &a[n - 1] : NULL;
-        if (stays && outer && a_stride[n - 1] == stride[d] * x.dim[d] &&
-            ((outer->before == 0 && outer->places == outer->size) || (blocks && outer->places * x.dim[d] <= GRAIN)))
-            a[n - 1] = (axis){ p->mode, outer->size * x.dim[d], outer->before * x.dim[d], outer->places * x.dim[d] };
-        else
-            a[n++] = (axis){ p->mode, x.dim[d], p->before[d], x.dim[d] + p->before[d] + p->after[d] };
-        a_stride[n - 1] = stride[d];
+        axis *inner = first < PLEAT_MAX_DIMS ? &a[first] : NULL;
+        if (inner && inner->before == 0 && inner->places == inner->size && stride[d] == a_stride[first] * inner->size &&
+            (stays || (blocks && places * inner->size <= GRAIN))) {
+            *inner = (axis){ p->mode, x.dim[d] * inner->size, p->before[d] * inner->size, places * inner->size };
+        } else {
+            a[--first] = (axis){ p->mode, x.dim[d], p->before[d], places };
+            a_stride[first] = stride[d];
+        }
     }
-    if (n == 0) {
-        a[n] = (axis){ p->mode, 1, 0, 1 };
-        a_stride[n++] = 1;
+    if (first == PLEAT_MAX_DIMS) {
+        a[--first] = (axis){ p->mode, 1, 0, 1 };
+        a_stride[first] = 1;
     }
+    const int n = PLEAT_MAX_DIMS - first;
+    memmove(a, a + first, (size_t)n * sizeof *a);
+    memmove(a_stride, a_stride + first, (size_t)n * sizeof *a_stride);
     return n;
 }
 

@@ -36,6 +36,29 @@ START_TEST(gathers_from_any_view)
 }
 END_TEST
 
+/* One index a row, of short rows and of long ones. */
+START_TEST(selects_from_any_view)
+{
+    pleat_seed(2);
+    for (int dim = 0; dim < 3; dim++)
+        for (int kind = 0; kind < VIEW_KINDS; kind++)
+            for (int64_t width = 6; width <= 90; width += 84)
+                for (int64_t picks = 1; picks <= 11; picks += 10) {
+                    pleat_shape shape = PLEAT_SHAPE(4, 5, width), many = shape;
+                    many.dim[dim] = picks;
+                    pleat_tensor *x = random_view(shape, PLEAT_F32, kind);
+                    pleat_tensor *index = index_of(PLEAT_SHAPE(picks), shape.dim[dim]);
+                    pleat_tensor *y = pleat_index_select(x, dim, index);
+                    for (int64_t n = 0; n < pleat_numel(y); n++) {
+                        int64_t at[] = { n / (many.dim[1] * many.dim[2]), n / many.dim[2] % many.dim[1],
+                                         n % many.dim[2] };
+                        at[dim] = pleat_data_i64(index)[at[dim]];
+                        ck_assert(element(y, many, n) == pleat_at(x, at));
+                    }
+                }
+}
+END_TEST
+
 START_TEST(of_equal_places_the_last_wins)
 {
     pleat_tensor *x = pleat_set_requires_grad(pleat_zeros(PLEAT_SHAPE(4), PLEAT_F64), true), *g[2];
@@ -166,5 +189,5 @@ START_TEST(refusals)
 }
 END_TEST
 
-RUN_TESTS("gather", gathers_from_any_view, of_equal_places_the_last_wins, every_dtype, any_threads,
-          bad_indices_are_named, refusals)
+RUN_TESTS("gather", gathers_from_any_view, selects_from_any_view, of_equal_places_the_last_wins, every_dtype,
+          any_threads, bad_indices_are_named, refusals)
