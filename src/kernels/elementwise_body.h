@@ -229,35 +229,42 @@ PLEAT_INLINE V FN(any_cos)(V x)
     return PICK(FN(abs)(x) > FAR, FN(far_cos)(x), FN(near_cos)(x));
 }
 
-/* A row over angles, the last input: blocks that have a far one take the slower way. Its other angles come out as they
- * do the faster way. */
-PLEAT_INLINE void FN(turn)(void *const *array, const int64_t *stride, int64_t n, const double *param, int inputs,
-                           pleat_row_fn near, pleat_row_fn any)
+/* A row that has a faster way for usual values of the last input: those whose bits, the sign's left out if it is
+ * unsigned, are those of a number from low to high. Blocks with others take the slower way, by which usual ones come
+ * out the same. */
+PLEAT_INLINE void FN(two_ways)(void *const *array, const int64_t *stride, int64_t n, const double *param, int inputs,
+                               bool is_unsigned, T low, T high, pleat_row_fn usual, pleat_row_fn any)
 {
     const int64_t block = 4 * BLOCK, step = stride[inputs];
-    const INT limit = ((IVEC)FN(splat)(FAR))[0];
+    const INT least_bits = ((IVEC)FN(splat)(low))[0], most_bits = ((IVEC)FN(splat)(high))[0];
+    const INT kept = is_unsigned ? BIT(INT32_MAX, INT64_MAX) : -1;
     for (int64_t i = 0; i < n; i += block) {
         const int64_t m = least(n - i, block);
         void *at[PLEAT_MAP_ARRAYS];
         for (int k = 0; k <= inputs; k++)
             at[k] = (T *)array[k] + i * stride[k];
-        INT below = 0; /* a number without its sign is as large as its bits are, as an integer */
+        INT outside = 0; /* below 0 where something is: as integers, bits are ordered as the numbers above 0 are */
         for (int64_t j = 0; j < m; j++) {
-            INT size;
-            memcpy(&size, (const T *)at[inputs] + j * step, sizeof size);
-            below |= limit - (size & BIT(INT32_MAX, INT64_MAX));
+            INT bits;
+            memcpy(&bits, (const T *)at[inputs] + j * step, sizeof bits);
+            bits &= kept;
+            outside |= (bits - least_bits) | (most_bits - bits);
         }
-        (below < 0 ? any : near)(at, stride, m, param);
+        (outside < 0 ? any : usual)(at, stride, m, param);
     }
 }
 
-#define ROW_OF_ANGLES(name, inputs, factor, function)                                                                  \
-    ROW(near_##name, inputs, factor FN(near_##function)(x[inputs - 1]))                                                \
-    ROW(any_##name, inputs, factor FN(any_##function)(x[inputs - 1]))                                                  \
+/* A row of factor times a function of the last input. */
+#define ROW_OF_TWO_WAYS(name, inputs, factor, usual, any, is_unsigned, low, high)                                      \
+    ROW(usual_##name, inputs, factor usual(x[inputs - 1]))                                                             \
+    ROW(any_##name, inputs, factor any(x[inputs - 1]))                                                                 \
     static void FN(name##_row)(void *const *array, const int64_t *stride, int64_t n, const double *param)              \
     {                                                                                                                  \
-        FN(turn)(array, stride, n, param, inputs, FN(near_##name##_row), FN(any_##name##_row));                        \
+        FN(two_ways)                                                                                                   \
+        (array, stride, n, param, inputs, is_unsigned, low, high, FN(usual_##name##_row), FN(any_##name##_row));       \
     }
+#define ROW_OF_ANGLES(name, inputs, factor, function)                                                                  \
+    ROW_OF_TWO_WAYS(name, inputs, factor, FN(near_##function), FN(any_##function), true, 0, FAR)
 
 PLEAT_INLINE V FN(power_half)(V x)
 {
@@ -342,7 +349,8 @@ ROW(scale, 1, p[0] * x[0])
 ROW(affine, 1, p[0] * x[0] + p[1])
 ROW(neg, 1, -x[0])
 ROW(exp, 1, FN(exp)(x[0]))
-ROW(log, 1, FN(log)(x[0]))
+ROW_OF_TWO_WAYS(log, 1, , FN(log_of_normal), FN(log), false, BIT(__FLT_MIN__, __DBL_MIN__),
+                BIT(__FLT_MAX__, __DBL_MAX__))
 ROW(sqrt, 1, FN(sqrt)(x[0]))
 ROW(one, 1, ONE)
 ROW(identity, 1, x[0])
@@ -420,6 +428,7 @@ ROW(hardswish_grad, 2, x[0] * FN(hardswish_slope)(x[1]))
 #undef ROW_
 #undef ROW_BROADCAST
 #undef ROW_OF_ANGLES
+#undef ROW_OF_TWO_WAYS
 #undef ZERO
 #undef ONE
 #undef FAR

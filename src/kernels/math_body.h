@@ -222,6 +222,13 @@ PLEAT_INLINE V FN(log_of)(V k, V f)
 #endif
 }
 
+PLEAT_INLINE V FN(log_of_normal)(V x)
+{
+    V k;
+    const V f = FN(split)(x, &k);
+    return FN(log_of)(k, f);
+}
+
 PLEAT_INLINE V FN(log)(V x)
 {
     const T infinity = BIT(__builtin_inff, __builtin_inf)();
