@@ -226,7 +226,7 @@ PLEAT_API pleat_tensor *pleat_argmin_all(pleat_tensor *x);
 /* Both along dim; either pointer may be NULL. The first of equals has the gradient. torch.max(x, dim). */
 PLEAT_API pleat_status pleat_max(pleat_tensor *x, int dim, bool keepdim, pleat_tensor **values, pleat_tensor **indices);
 PLEAT_API pleat_status pleat_min(pleat_tensor *x, int dim, bool keepdim, pleat_tensor **values, pleat_tensor **indices);
-/* The product, formed by halves; of nothing 1. Zeros have their right gradient. */
+/* The product (float32, float64, int64); of nothing 1. Zeros have their right gradient. */
 PLEAT_API pleat_tensor *pleat_prod(pleat_tensor *x, pleat_dims dims, bool keepdim);
 /* sum (x - mean)^2 / (n - correction): correction 1 is the unbiased one, PyTorch's default; and its root. n -
  * correction of 0 or less divides by 0. */

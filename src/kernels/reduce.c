@@ -73,7 +73,7 @@ static void walk_step(walk *w, int64_t n)
 #define TURN_64(r) TURN(r, 64)
 #define TURN_32(r) TURN(r, 32)
 
-/* Sums of float32 alone are folded in another type than their own. */
+/* Sums and products of float32 alone are folded in another type than their own. */
 #define TURNED TURN_64
 #define SUM
 #define INDEX int64_t
@@ -121,6 +121,7 @@ static void walk_step(walk *w, int64_t n)
     }
 
 const struct pleat_reduce_kernels PLEAT_K(reduce_kernels) = { .sum = TABLE(sum, f32, 8),
+                                                              .prod = TABLE(prod, f32, 8),
                                                               .max = TABLE(max, single, 4),
                                                               .min = TABLE(min, single, 4),
                                                               .arg = { arg_single, arg_f64, arg_i64 } };

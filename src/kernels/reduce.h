@@ -1,4 +1,4 @@
-/* Reductions of a strided array over any set of its dimensions: sum, largest, smallest, and where those are.
+/* Reductions of a strided array over any set of its dimensions: sum, product, largest, smallest, and where those are.
  *
  *     x's dimensions = kept (the output's, row-major) + reduced (the caller orders them: smallest stride last)
  *
@@ -24,17 +24,17 @@ typedef struct {
 
 /* By dtype: [0] float32, [1] float64, [2] int64. */
 typedef struct {
-    int64_t width[3]; /* bytes of a block's result: of the type itself, but double where float32 is added up */
+    int64_t width[3]; /* bytes of a block's result: of the type itself, but of double for float32's sums and products */
     /* result[o - begin] for the outputs begin to end - 1, each from its reduced elements first to last - 1. */
     void (*partial[3])(const pleat_reduce_work *work, int64_t begin, int64_t end, int64_t first, int64_t last,
                        void *result);
     /* y[o] = fold over b of result[b * pitch + o], divided by divisor, for o from 0 to n - 1. No block at
-     * all gives what folding nothing does: 0 for a sum. */
+     * all gives what folding nothing does: 0 for a sum, 1 for a product. */
     void (*finish[3])(const void *result, int64_t blocks, int64_t pitch, int64_t n, double divisor, void *y);
 } pleat_reduction;
 
 struct pleat_reduce_kernels {
-    pleat_reduction sum, max, min; /* max and min: NaN where there is one */
+    pleat_reduction sum, prod, max, min; /* max and min: NaN where there is one */
     /* y[o - begin] = the place, counted row-major over the reduced dimensions, which the caller leaves in their order,
      * of the first of the largest (smallest) elements; of the first NaN where there is one. At least one element. */
     void (*arg[3])(const pleat_reduce_work *work, bool largest, int64_t begin, int64_t end, int64_t elements,

@@ -18,22 +18,14 @@ static pleat_status infer(const pleat_call *call, pleat_spec *out)
     return status;
 }
 
-static pleat_status forward(pleat_call *call, const pleat_reduction *reduction)
-{
-    const pleat_reduce_params *p = call->params;
-    unsigned mask;
-    pleat_dims_mask(p->dims, call->in_spec[0].shape.ndim, &mask);
-    return pleat_reduce(reduction, call->in[0], mask, false, call->out[0]);
-}
-
 static pleat_status amax_forward(pleat_call *call)
 {
-    return forward(call, &pleat_kernels_get()->reduce->max);
+    return pleat_reduce_forward(call, &pleat_kernels_get()->reduce->max, false);
 }
 
 static pleat_status amin_forward(pleat_call *call)
 {
-    return forward(call, &pleat_kernels_get()->reduce->min);
+    return pleat_reduce_forward(call, &pleat_kernels_get()->reduce->min, false);
 }
 
 static pleat_status backward(pleat_call *call)

@@ -56,6 +56,7 @@ extern const pleat_op pleat_op_clone;
 extern const pleat_op pleat_op_sum;
 extern const pleat_op pleat_op_mean;
 extern const pleat_op pleat_op_sum_to;
+extern const pleat_op pleat_op_prod;
 extern const pleat_op pleat_op_amax;
 extern const pleat_op pleat_op_amin;
 extern const pleat_op pleat_op_argmax;

@@ -146,22 +146,22 @@ pleat_status pleat_reduce_infer(const pleat_call *call, pleat_spec *out)
     return PLEAT_OK;
 }
 
-static pleat_status reduce_forward(pleat_call *call, bool mean)
+pleat_status pleat_reduce_forward(pleat_call *call, const pleat_reduction *reduction, bool mean)
 {
     const pleat_reduce_params *p = call->params;
     unsigned mask;
     pleat_dims_mask(p->dims, call->in_spec[0].shape.ndim, &mask);
-    return pleat_reduce(&pleat_kernels_get()->reduce->sum, call->in[0], mask, mean, call->out[0]);
+    return pleat_reduce(reduction, call->in[0], mask, mean, call->out[0]);
 }
 
 static pleat_status sum_forward(pleat_call *call)
 {
-    return reduce_forward(call, false);
+    return pleat_reduce_forward(call, &pleat_kernels_get()->reduce->sum, false);
 }
 
 static pleat_status mean_forward(pleat_call *call)
 {
-    return reduce_forward(call, true);
+    return pleat_reduce_forward(call, &pleat_kernels_get()->reduce->sum, true);
 }
 
 static pleat_status sum_backward(pleat_call *call)

@@ -25,5 +25,7 @@ void pleat_reduce_split(const pleat_tensor *x, unsigned mask, bool ordered, plea
 /* y = reduction of x over the dimensions of the mask, divided by their number of elements where mean is set. */
 pleat_status pleat_reduce(const pleat_reduction *reduction, const pleat_tensor *x, unsigned mask, bool mean,
                           pleat_tensor *y);
+/* The same as an op's forward. */
+pleat_status pleat_reduce_forward(pleat_call *call, const pleat_reduction *reduction, bool mean);
 
 #endif

@@ -1,4 +1,4 @@
-/* Reductions that are made of others: product, variance, standard deviation, norms, log of a sum of exponentials. Their
+/* Reductions that are made of others: variance, standard deviation, norms, log of a sum of exponentials. Their
  * gradients, of any order, are those of the parts; where a part's is infinite at 0 the parts are kept away from it. */
 #include "tensor/error.h"
 #include "tensor/shape.h"
@@ -51,36 +51,6 @@ static pleat_status reduced(const pleat_tensor *x, pleat_dims dims, bool keepdim
                 shape->dim[shape->ndim++] = 1;
         }
     return PLEAT_OK;
-}
-
-/* ---- Product: halves are multiplied until one row is left, so a zero needs no exception ---- */
-
-pleat_tensor *pleat_prod(pleat_tensor *x, pleat_dims dims, bool keepdim)
-{
-    entered e;
-    pleat_shape shape;
-    int64_t count;
-    if (!enter("prod", x, &e) || reduced(x, dims, keepdim, &shape, &count) != PLEAT_OK)
-        return leave(e, NULL);
-    if (count == 0) /* of nothing the sum is 0, with a history */
-        return leave(e, pleat_add(pleat_ones(shape, pleat_dtype_of(x)), pleat_sum_dims(x, dims, keepdim)));
-    /* the reduced dimensions first, as one */
-    const pleat_shape s = pleat_shape_of(x);
-    unsigned mask;
-    pleat_dims_mask(dims, s.ndim, &mask);
-    pleat_dims order = { 0 };
-    for (int pass = 0; pass < 2; pass++)
-        for (int d = 0; d < s.ndim; d++)
-            if ((mask >> d & 1) == (pass == 0))
-                order.dim[order.count++] = d;
-    const int64_t others = pleat_shape_numel(shape);
-    pleat_tensor *y = pleat_reshape(s.ndim ? pleat_permute(x, order) : x, PLEAT_SHAPE(count, others));
-    for (int64_t n = count; n > 1; n = n - n / 2) {
-        const int64_t half = n / 2; /* of an odd number the last row waits */
-        pleat_tensor *product = pleat_mul(pleat_narrow(y, 0, 0, half), pleat_narrow(y, 0, half, half));
-        y = n % 2 ? pleat_cat((pleat_tensor *[]){ product, pleat_narrow(y, 0, n - 1, 1) }, 2, 0) : product;
-    }
-    return leave(e, pleat_reshape(y, shape));
 }
 
 /* ---- Roots that have gradient 0 at 0, as PyTorch's norms and deviations do ---- */

@@ -55,6 +55,7 @@ static const pleat_op *const table[] = {
     &pleat_op_sum,
     &pleat_op_mean,
     &pleat_op_sum_to,
+    &pleat_op_prod,
     &pleat_op_amax,
     &pleat_op_amin,
     &pleat_op_argmax,

@@ -1,8 +1,9 @@
-/* Sums and means through the public calls: every set of dimensions of views of every kind against a naive loop in
- * double; exactness; nothing; errors; the same bits whatever the threads; sum_to as the adjoint of expand. */
+/* Sums, means and products through the public calls: every set of dimensions of views of every kind against a naive
+ * loop in double; exactness; nothing; errors; the same bits whatever the threads; sum_to as the adjoint of expand. */
 #include "support/run.h"
 #include "support/views.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -12,8 +13,8 @@ static const pleat_shape shapes[] = {
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-/* Sums of x over the mask: totals[o] and, of the absolute values, sizes[o]. Returns how many there are. */
-static int64_t naive(const pleat_tensor *x, unsigned mask, long double *totals, double *sizes)
+/* Sums of x over the mask: totals[o] and, of the absolute values, sizes[o]; products[o]. Returns how many there are. */
+static int64_t naive(const pleat_tensor *x, unsigned mask, long double *totals, double *sizes, long double *products)
 {
     const pleat_shape shape = pleat_shape_of(x);
     int64_t outputs = 1;
@@ -21,7 +22,7 @@ static int64_t naive(const pleat_tensor *x, unsigned mask, long double *totals, 
         if (!(mask & 1u << d))
             outputs *= shape.dim[d];
     for (int64_t o = 0; o < outputs; o++)
-        totals[o] = 0, sizes[o] = 0;
+        totals[o] = 0, sizes[o] = 0, products[o] = 1;
     for (int64_t i = 0; i < pleat_numel(x); i++) {
         int64_t rest = i, o = 0, step = 1;
         for (int d = shape.ndim - 1; d >= 0; d--) {
@@ -34,13 +35,14 @@ static int64_t naive(const pleat_tensor *x, unsigned mask, long double *totals, 
         const double v = element(x, shape, i);
         totals[o] += v;
         sizes[o] += fabs(v);
+        products[o] *= v;
     }
     return outputs;
 }
 
 START_TEST(forward)
 {
-    static long double totals[12000];
+    static long double totals[12000], products[12000];
     static double sizes[12000];
     const pleat_shape shape = shapes[_i];
     const int64_t all = pleat_shape_numel(shape);
@@ -59,12 +61,14 @@ START_TEST(forward)
                         dropped.dim[dropped.ndim++] = shape.dim[d];
                 }
                 pleat_tensor *sum = pleat_sum_dims(x, dims, false), *mean = pleat_mean_dims(x, dims, true);
-                ck_assert_msg(sum && mean, "%s", pleat_error());
+                pleat_tensor *prod = pleat_prod(x, dims, false);
+                ck_assert_msg(sum && mean && prod, "%s", pleat_error());
                 ck_assert(pleat_shape_equal(pleat_shape_of(sum), dropped) && pleat_dtype_of(sum) == dtype);
+                ck_assert(pleat_shape_equal(pleat_shape_of(prod), dropped) && pleat_dtype_of(prod) == dtype);
                 ck_assert(pleat_shape_equal(pleat_shape_of(mean), kept) && pleat_is_contiguous(mean));
                 pleat_tensor *back = pleat_sum_to(x, kept);
                 ck_assert(pleat_shape_equal(pleat_shape_of(back), kept));
-                const int64_t n = naive(x, mask, totals, sizes);
+                const int64_t n = naive(x, mask, totals, sizes, products);
                 for (int64_t o = 0; o < n; o++) {
                     const double got = element(sum, dropped, o), want = (double)totals[o];
                     const double tolerance = sizes[o] * (dtype == PLEAT_F32 ? 1e-7 : 1e-14);
@@ -73,6 +77,11 @@ START_TEST(forward)
                     const double count = (double)all / (double)n, average = element(mean, kept, o);
                     ck_assert(all == 0 ? isnan(average) : fabs(average - want / count) <= tolerance / count);
                     ck_assert(fabs(element(back, kept, o) - want) <= tolerance);
+                    const double product = (double)products[o], least = dtype == PLEAT_F32 ? FLT_MIN : DBL_MIN;
+                    ck_assert_msg(fabs(element(prod, dropped, o) - product) <=
+                                      fabs(product) * (dtype == PLEAT_F32 ? 1e-7 : 1e-12) + least,
+                                  "%s, mask %u, kind %d: product %.17g, not %.17g", pleat_shape_text(shape).text, mask,
+                                  kind, element(prod, dropped, o), product);
                 }
                 ck_assert_ok(pleat_scope_end(scope));
             }
@@ -134,6 +143,8 @@ START_TEST(integers)
     ck_assert(pleat_data_i64(pleat_sum(x))[0] == (INT64_C(1) << 60) + 8);
     ck_assert(pleat_data_i64(pleat_sum_dims(x, PLEAT_DIMS(0), false))[1] == 4);
     ck_assert(pleat_data_i64(pleat_sum_dims(x, PLEAT_DIMS(1), false))[1] == 10);
+    ck_assert(pleat_data_i64(pleat_prod(x, PLEAT_DIMS(1), false))[1] == 14);
+    ck_assert(pleat_data_i64(pleat_prod(x, PLEAT_DIMS(0), false))[2] == -10);
     ck_assert_ptr_null(pleat_mean(x));
     ck_assert_failed(PLEAT_EDTYPE, "mean: input 0 is int64");
 }
@@ -160,19 +171,22 @@ END_TEST
 
 START_TEST(threads)
 {
-    pleat_tensor *x = pleat_randn(PLEAT_SHAPE(30, 40, 50), PLEAT_F32), *d = pleat_cast(x, PLEAT_F64), *first[7] = { 0 };
+    pleat_tensor *x = pleat_randn(PLEAT_SHAPE(30, 40, 50), PLEAT_F32), *d = pleat_cast(x, PLEAT_F64), *first[9] = { 0 };
+    pleat_tensor *positive = pleat_affine(pleat_rand(PLEAT_SHAPE(60000), PLEAT_F64), 0.02, 0.99);
     for (int n = 1; n <= 16; n += n < 3 ? 1 : n == 3 ? 2 : 11) {
         ck_assert_ok(pleat_set_threads(n));
         pleat_parallel_limit_grain(n == 1 ? 0 : 1);
-        pleat_tensor *y[7] = { pleat_sum(x),
+        pleat_tensor *y[9] = { pleat_sum(x),
                                pleat_sum_dims(x, PLEAT_DIMS(0), false),
                                pleat_sum_dims(x, PLEAT_DIMS(0, 2), false),
                                pleat_mean_dims(d, PLEAT_DIMS(1), false),
                                pleat_mean(d),
                                pleat_sum_to(d, PLEAT_SHAPE(40, 1)),
-                               pleat_sum_dims(pleat_transpose(d, 0, 2), PLEAT_DIMS(0, 1), false) };
+                               pleat_sum_dims(pleat_transpose(d, 0, 2), PLEAT_DIMS(0, 1), false),
+                               pleat_prod(positive, PLEAT_DIMS(), false),
+                               pleat_prod(x, PLEAT_DIMS(0), false) };
         pleat_parallel_limit_grain(0);
-        for (int k = 0; k < 7; k++) {
+        for (int k = 0; k < 9; k++) {
             if (n == 1)
                 first[k] = y[k];
             ck_assert(same_bits(first[k], y[k]));
