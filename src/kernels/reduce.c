@@ -114,14 +114,15 @@ static void walk_step(walk *w, int64_t n)
 #define F(name) name##_single
 #include "kernels/reduce_body.h"
 
-#define TABLE(name, single, bytes)                                                                                     \
+#define TABLE(name, joined, single, bytes)                                                                             \
     {                                                                                                                  \
         .width = { bytes, 8, 8 }, .partial = { name##_partial_##single, name##_partial_f64, name##_partial_i64 },      \
-        .finish = { name##_finish_##single, name##_finish_f64, name##_finish_i64 },                                    \
+        .finish = { joined##_finish_##single, joined##_finish_f64, joined##_finish_i64 },                              \
     }
 
-const struct pleat_reduce_kernels PLEAT_K(reduce_kernels) = { .sum = TABLE(sum, f32, 8),
-                                                              .prod = TABLE(prod, f32, 8),
-                                                              .max = TABLE(max, single, 4),
-                                                              .min = TABLE(min, single, 4),
+const struct pleat_reduce_kernels PLEAT_K(reduce_kernels) = { .sum = TABLE(sum, sum, f32, 8),
+                                                              .sum_squares = TABLE(sum_squares, sum, f32, 8),
+                                                              .prod = TABLE(prod, prod, f32, 8),
+                                                              .max = TABLE(max, max, single, 4),
+                                                              .min = TABLE(min, min, single, 4),
                                                               .arg = { arg_single, arg_f64, arg_i64 } };

@@ -54,7 +54,7 @@ PLEAT_INLINE const FROM *F(block)(const FROM *x, int64_t rows, int64_t *stride, 
 
 /* At most LANES rows of n elements. */
 PLEAT_INLINE void F(rows)(const FROM *x, int64_t stride, int64_t rows, int64_t n, INTO nothing, F(fold_fn) fold,
-                          INTO *y)
+                          F(fold_fn) join, INTO *y)
 {
     FROM copy[LANES * LANES] = { 0 };
     F(into) r[LANES];
@@ -83,7 +83,7 @@ PLEAT_INLINE void F(rows)(const FROM *x, int64_t stride, int64_t rows, int64_t n
     for (int64_t half = LANES / 2; half > 0; half /= 2) {
         PLEAT_UNROLL(8)
         for (int64_t i = 0; i < half; i++)
-            r[i] = fold(r[i], r[i + half]);
+            r[i] = join(r[i], r[i + half]);
     }
     memcpy(y, r, (size_t)rows * sizeof *y);
 }
@@ -113,7 +113,7 @@ PLEAT_INLINE void F(down)(const FROM *x, int64_t stride, int64_t n, INTO nothing
 
 /* Rows of n outputs, folded into y. */
 PLEAT_INLINE void F(across)(const FROM *x, int64_t stride, int64_t n, int64_t row_stride, int64_t rows, INTO nothing,
-                            F(fold_fn) fold, INTO *y)
+                            F(fold_fn) fold, F(fold_fn) join, INTO *y)
 {
     int64_t c = 0;
     if (stride == 1) {
@@ -125,7 +125,7 @@ PLEAT_INLINE void F(across)(const FROM *x, int64_t stride, int64_t n, int64_t ro
             for (int k = 0; k < 4; k++) {
                 F(into) v;
                 memcpy(&v, y + c + k * LANES, sizeof v);
-                v = fold(v, a[k]);
+                v = join(v, a[k]);
                 memcpy(y + c + k * LANES, &v, sizeof v);
             }
         }
@@ -134,7 +134,7 @@ PLEAT_INLINE void F(across)(const FROM *x, int64_t stride, int64_t n, int64_t ro
             for (int64_t r = 0; r < rows; r++)
                 a = fold(a, F(widen)(x + r * row_stride + c));
             memcpy(&v, y + c, sizeof v);
-            v = fold(v, a);
+            v = join(v, a);
             memcpy(y + c, &v, sizeof v);
         }
     }
@@ -142,12 +142,12 @@ PLEAT_INLINE void F(across)(const FROM *x, int64_t stride, int64_t n, int64_t ro
         F(into) a = F(fill)(nothing);
         for (int64_t r = 0; r < rows; r++)
             a = fold(a, F(fill)((INTO)x[r * row_stride + c * stride]));
-        y[c] = fold(F(fill)(y[c]), a)[0];
+        y[c] = join(F(fill)(y[c]), a)[0];
     }
 }
 
 PLEAT_INLINE void F(partial)(const pleat_reduce_work *w, int64_t begin, int64_t end, int64_t first, int64_t last,
-                             INTO *result, INTO nothing, F(fold_fn) fold)
+                             INTO *result, INTO nothing, F(fold_fn) fold, F(fold_fn) join)
 {
     const int64_t stride = w->reduced_stride[w->reduced - 1];
     const walk reduced = walk_at(w->reduced, w->reduced_dim, w->reduced_stride, first);
@@ -157,7 +157,7 @@ PLEAT_INLINE void F(partial)(const pleat_reduce_work *w, int64_t begin, int64_t 
         for (int64_t n; begin < end; begin += n, result += n, walk_step(&kept, n)) {
             n = walk_run(&kept, end - begin < LANES ? end - begin : LANES);
             const FROM *x = (const FROM *)w->x + kept.offset + first;
-            F(rows)(x, w->kept_stride[w->kept - 1], n, last - first, nothing, fold, result);
+            F(rows)(x, w->kept_stride[w->kept - 1], n, last - first, nothing, fold, join, result);
         }
         return;
     }
@@ -172,7 +172,7 @@ PLEAT_INLINE void F(partial)(const pleat_reduce_work *w, int64_t begin, int64_t 
         for (int64_t left = last - first, run; left > 0; left -= run, walk_step(&in, run)) {
             run = walk_run(&in, across && left > ROWS ? ROWS : left);
             if (across)
-                F(across)(x + in.offset, w->kept_stride[w->kept - 1], n, stride, run, nothing, fold, result);
+                F(across)(x + in.offset, w->kept_stride[w->kept - 1], n, stride, run, nothing, fold, join, result);
             else if (few)
                 for (int64_t i = 0; i < run; i++)
                     a[0] = fold(a[0], F(fill)((INTO)x[in.offset + i * stride]));
@@ -182,17 +182,17 @@ PLEAT_INLINE void F(partial)(const pleat_reduce_work *w, int64_t begin, int64_t 
         if (across)
             continue;
         if (!few) {
-            const F(into) all = fold(fold(a[0], a[1]), fold(a[2], a[3]));
+            const F(into) all = join(join(a[0], a[1]), join(a[2], a[3]));
             a[0] = F(fill)(all[0]);
             for (int64_t k = 1; k < LANES; k++)
-                a[0] = fold(a[0], F(fill)(all[k]));
+                a[0] = join(a[0], F(fill)(all[k]));
         }
         *result = a[0][0];
     }
 }
 
 PLEAT_INLINE void F(finish)(const INTO *result, int64_t blocks, int64_t pitch, int64_t n, INTO divisor, FROM *y,
-                            INTO nothing, F(fold_fn) fold)
+                            INTO nothing, F(fold_fn) join)
 {
     if (blocks == 1 && divisor == 1) {
         for (int64_t o = 0; o < n; o++)
@@ -210,38 +210,49 @@ PLEAT_INLINE void F(finish)(const INTO *result, int64_t blocks, int64_t pitch, i
             const int64_t until = b + 64 < blocks ? b + 64 : blocks;
             F(into) some = F(fill)(nothing);
             for (; b < until; b++)
-                some = fold(some, F(fill)(result[b * pitch + o]));
-            all = fold(all, some);
+                some = join(some, F(fill)(result[b * pitch + o]));
+            all = join(all, some);
         }
         y[o] = (FROM)(all[0] / divisor);
     }
 }
 
-#define REDUCTION(name, nothing, expression)                                                                           \
+#define FOLD(name, expression)                                                                                         \
     PLEAT_INLINE F(into) F(name##_fold)(F(into) a, F(into) b)                                                          \
     {                                                                                                                  \
         return expression;                                                                                             \
-    }                                                                                                                  \
+    }
+#define PARTIAL(name, nothing, fold, join)                                                                             \
     static void F(name##_partial)(const pleat_reduce_work *w, int64_t begin, int64_t end, int64_t first, int64_t last, \
                                   void *result)                                                                        \
     {                                                                                                                  \
-        F(partial)(w, begin, end, first, last, result, nothing, F(name##_fold));                                       \
-    }                                                                                                                  \
+        F(partial)(w, begin, end, first, last, result, nothing, F(fold##_fold), F(join##_fold));                       \
+    }
+#define FINISH(name, nothing)                                                                                          \
     static void F(name##_finish)(const void *result, int64_t blocks, int64_t pitch, int64_t n, double divisor,         \
                                  void *y)                                                                              \
     {                                                                                                                  \
         F(finish)(result, blocks, pitch, n, (INTO)divisor, y, nothing, F(name##_fold));                                \
     }
+#define REDUCTION(name, nothing, expression)                                                                           \
+    FOLD(name, expression)                                                                                             \
+    PARTIAL(name, nothing, name, name)                                                                                 \
+    FINISH(name, nothing)
 
 #ifdef SUM
 REDUCTION(sum, 0, a + b)
-REDUCTION(prod, 1, a *b)
+REDUCTION(prod, 1, (a * b))
+FOLD(square, a + b * b)
+PARTIAL(sum_squares, 0, square, sum)
 #endif
 #ifdef LEAST
 REDUCTION(max, LEAST, F(choose)((a > b) | (a != a), a, b))
 REDUCTION(min, MOST, F(choose)((a < b) | (a != a), a, b))
 #endif
 
+#undef FOLD
+#undef PARTIAL
+#undef FINISH
 #undef REDUCTION
 
 #ifdef LEAST

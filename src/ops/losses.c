@@ -7,6 +7,7 @@
  * binary_cross_entropy is an op, for its logarithms are cut off at -100 but its gradient goes on: (x - t) / (x (1 -
  * x)). */
 #include "ops/ops.h"
+#include "ops/reduce.h"
 #include "tensor/error.h"
 
 #include <pleat/ops.h>
@@ -39,22 +40,31 @@ static loss_call begin(const char *name, const pleat_tensor *x, const pleat_tens
     return call;
 }
 
-/* Ends it: the elements' losses, weighted and reduced. */
+/* Ends it. */
+static pleat_tensor *leave(const loss_call *call, pleat_tensor *y)
+{
+    y = pleat_scope_return(call->scope, y);
+    pleat_end_context(call->context);
+    return y;
+}
+
+/* Ends it with the elements' losses, weighted and reduced. */
 static pleat_tensor *finish(const loss_call *call, pleat_tensor *losses)
 {
     if (losses && call->opts.weight)
         losses = pleat_mul(losses, call->opts.weight);
     if (losses && call->opts.reduction != PLEAT_REDUCE_NONE)
         losses = call->opts.reduction == PLEAT_REDUCE_SUM ? pleat_sum(losses) : pleat_mean(losses);
-    pleat_tensor *y = pleat_scope_return(call->scope, losses);
-    pleat_end_context(call->context);
-    return y;
+    return leave(call, losses);
 }
 
 pleat_tensor *pleat_mse_loss(pleat_tensor *x, pleat_tensor *target, const pleat_loss_opts *opts)
 {
     const loss_call call = begin("mse_loss", x, target, opts);
-    return finish(&call, pleat_square(pleat_sub(x, target)));
+    pleat_tensor *d = pleat_sub(x, target);
+    if (call.opts.weight || call.opts.reduction == PLEAT_REDUCE_NONE)
+        return finish(&call, pleat_square(d));
+    return leave(&call, pleat_sum_squares(d, PLEAT_DIMS(), false, call.opts.reduction == PLEAT_REDUCE_MEAN));
 }
 
 pleat_tensor *pleat_l1_loss(pleat_tensor *x, pleat_tensor *target, const pleat_loss_opts *opts)

@@ -1,5 +1,6 @@
 /* Reductions that are made of others: variance, standard deviation, norms, log of a sum of exponentials. Their
  * gradients, of any order, are those of the parts; where a part's is infinite at 0 the parts are kept away from it. */
+#include "ops/reduce.h"
 #include "tensor/error.h"
 #include "tensor/shape.h"
 
@@ -77,7 +78,7 @@ static pleat_tensor *variance(pleat_tensor *x, pleat_dims dims, double correctio
         return NULL;
     }
     const double divisor = (double)count - correction;
-    pleat_tensor *s = pleat_sum_dims(pleat_square(pleat_sub(x, pleat_mean_dims(x, dims, true))), dims, keepdim);
+    pleat_tensor *s = pleat_sum_squares(pleat_sub(x, pleat_mean_dims(x, dims, true)), dims, keepdim, false);
     return pleat_mul_scalar(s, 1 / (divisor > 0 ? divisor : 0)); /* by too few: 0 * infinity, so NaN, or infinity */
 }
 
@@ -102,7 +103,7 @@ static pleat_tensor *norm(pleat_tensor *x, double p, pleat_dims dims, bool keepd
         return NULL;
     }
     if (p == 2)
-        return root(pleat_sum_dims(pleat_square(x), dims, keepdim), 0.5);
+        return root(pleat_sum_squares(x, dims, keepdim, false), 0.5);
     if (p == 0) { /* with x in it, so that there is a gradient, of 0 */
         pleat_tensor *zero = pleat_zeros(PLEAT_SHAPE(), pleat_dtype_of(x)),
                      *one = pleat_ones(PLEAT_SHAPE(), pleat_dtype_of(x));

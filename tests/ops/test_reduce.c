@@ -1,5 +1,6 @@
-/* Sums, means and products through the public calls: every set of dimensions of views of every kind against a naive
- * loop in double; exactness; nothing; errors; the same bits whatever the threads; sum_to as the adjoint of expand. */
+/* Sums, means, norms and products through the public calls: every set of dimensions of views of every kind against a
+ * naive loop in double; exactness; nothing; errors; the same bits whatever the threads; sum_to as the adjoint of
+ * expand. */
 #include "support/run.h"
 #include "support/views.h"
 
@@ -13,8 +14,13 @@ static const pleat_shape shapes[] = {
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-/* Sums of x over the mask: totals[o] and, of the absolute values, sizes[o]; products[o]. Returns how many there are. */
-static int64_t naive(const pleat_tensor *x, unsigned mask, long double *totals, double *sizes, long double *products)
+typedef struct {
+    long double sum, squares, product;
+    double sizes; /* the sum of the absolute values */
+} naive_result;
+
+/* Reduces x over the mask. Returns how many results there are. */
+static int64_t naive(const pleat_tensor *x, unsigned mask, naive_result *result)
 {
     const pleat_shape shape = pleat_shape_of(x);
     int64_t outputs = 1;
@@ -22,7 +28,7 @@ static int64_t naive(const pleat_tensor *x, unsigned mask, long double *totals, 
         if (!(mask & 1u << d))
             outputs *= shape.dim[d];
     for (int64_t o = 0; o < outputs; o++)
-        totals[o] = 0, sizes[o] = 0, products[o] = 1;
+        result[o] = (naive_result){ .product = 1 };
     for (int64_t i = 0; i < pleat_numel(x); i++) {
         int64_t rest = i, o = 0, step = 1;
         for (int d = shape.ndim - 1; d >= 0; d--) {
@@ -33,17 +39,17 @@ static int64_t naive(const pleat_tensor *x, unsigned mask, long double *totals, 
             rest /= shape.dim[d];
         }
         const double v = element(x, shape, i);
-        totals[o] += v;
-        sizes[o] += fabs(v);
-        products[o] *= v;
+        result[o].sum += v;
+        result[o].squares += (long double)v * v;
+        result[o].product *= v;
+        result[o].sizes += fabs(v);
     }
     return outputs;
 }
 
 START_TEST(forward)
 {
-    static long double totals[12000], products[12000];
-    static double sizes[12000];
+    static naive_result results[12000];
     const pleat_shape shape = shapes[_i];
     const int64_t all = pleat_shape_numel(shape);
     for (unsigned mask = shape.ndim > 0; mask < 1u << shape.ndim || mask == 0; mask++)
@@ -61,25 +67,27 @@ START_TEST(forward)
                         dropped.dim[dropped.ndim++] = shape.dim[d];
                 }
                 pleat_tensor *sum = pleat_sum_dims(x, dims, false), *mean = pleat_mean_dims(x, dims, true);
-                pleat_tensor *prod = pleat_prod(x, dims, false);
-                ck_assert_msg(sum && mean && prod, "%s", pleat_error());
+                pleat_tensor *prod = pleat_prod(x, dims, false), *norm = pleat_norm(x, 2, dims, false);
+                ck_assert_msg(sum && mean && prod && norm, "%s", pleat_error());
                 ck_assert(pleat_shape_equal(pleat_shape_of(sum), dropped) && pleat_dtype_of(sum) == dtype);
                 ck_assert(pleat_shape_equal(pleat_shape_of(prod), dropped) && pleat_dtype_of(prod) == dtype);
                 ck_assert(pleat_shape_equal(pleat_shape_of(mean), kept) && pleat_is_contiguous(mean));
                 pleat_tensor *back = pleat_sum_to(x, kept);
                 ck_assert(pleat_shape_equal(pleat_shape_of(back), kept));
-                const int64_t n = naive(x, mask, totals, sizes, products);
+                const int64_t n = naive(x, mask, results);
                 for (int64_t o = 0; o < n; o++) {
-                    const double got = element(sum, dropped, o), want = (double)totals[o];
-                    const double tolerance = sizes[o] * (dtype == PLEAT_F32 ? 1e-7 : 1e-14);
+                    const double relative = dtype == PLEAT_F32 ? 1e-7 : 1e-14;
+                    const double got = element(sum, dropped, o), want = (double)results[o].sum;
+                    const double tolerance = results[o].sizes * relative;
                     ck_assert_msg(fabs(got - want) <= tolerance, "%s, mask %u, kind %d: %.17g, not %.17g",
                                   pleat_shape_text(shape).text, mask, kind, got, want);
                     const double count = (double)all / (double)n, average = element(mean, kept, o);
                     ck_assert(all == 0 ? isnan(average) : fabs(average - want / count) <= tolerance / count);
                     ck_assert(fabs(element(back, kept, o) - want) <= tolerance);
-                    const double product = (double)products[o], least = dtype == PLEAT_F32 ? FLT_MIN : DBL_MIN;
-                    ck_assert_msg(fabs(element(prod, dropped, o) - product) <=
-                                      fabs(product) * (dtype == PLEAT_F32 ? 1e-7 : 1e-12) + least,
+                    const double length = (double)sqrtl(results[o].squares);
+                    ck_assert(fabs(element(norm, dropped, o) - length) <= length * relative);
+                    const double product = (double)results[o].product, least = dtype == PLEAT_F32 ? FLT_MIN : DBL_MIN;
+                    ck_assert_msg(fabs(element(prod, dropped, o) - product) <= fabs(product) * 100 * relative + least,
                                   "%s, mask %u, kind %d: product %.17g, not %.17g", pleat_shape_text(shape).text, mask,
                                   kind, element(prod, dropped, o), product);
                 }
