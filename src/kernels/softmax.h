@@ -16,11 +16,11 @@ typedef struct {
     int64_t size, inner;
     const void *x, *g;
     void *y;
-    double *lse_out;                 /* one a line */
-    const double *lse;               /* likewise */
-    const void *weight;              /* size of them, or NULL: ones */
-    double *distance;                /* one a line, or NULL */
-    const int64_t *target;           /* one a line; a line whose target is not in range has no hit */
+    double *lse_out;       /* one a line */
+    const double *lse;     /* likewise */
+    const void *weight;    /* size of them, or NULL: ones */
+    double *distance;      /* one a line, or NULL */
+    const int64_t *target; /* one a line; a line whose target is not in range has no hit. NULL: hit, even: 0 */
     const double *soft, *hit, *even; /* one a line each */
 } pleat_softmax_work;
 

@@ -298,8 +298,13 @@ static void FN(lse)(const pleat_softmax_work *w, int64_t begin, int64_t end)
         const FN(walk) walk = FN(walk_from)(w, begin, end);
         const T *lines = FN(in)(&walk, w->x, &block, NOTHING);
         const V m = FN(largest)(&walk, lines), sum = FN(sum_exp)(&walk, lines, m, NULL);
+        double log_sum[VL];
+        for (int64_t i = 0; i < VL; i++)
+            log_sum[i] = (double)sum[i];
+        for (int64_t i = 0; i < VL; i += PLEAT_VECTOR_BYTES / 8)
+            store_f64(log_sum + i, log_f64(load_f64(log_sum + i)));
         for (int64_t i = 0; i < walk.lines; i++) {
-            const double largest = (double)m[i], lse = largest + log((double)sum[i]);
+            const double lse = (double)m[i] + log_sum[i];
             w->lse_out[begin + i] = lse;
             if (!w->distance)
                 continue;
@@ -320,7 +325,7 @@ PLEAT_INLINE V FN(of_lines)(const FN(walk) * walk, const double *number, V *rest
     for (int64_t i = 0; i < (walk->along ? VL : walk->lines); i++) {
         const double v = number[walk->first + (walk->along ? 0 : i)];
         high[i] = (T)v;
-        low[i] = (T)(v - (double)high[i]);
+        low[i] = v == (double)high[i] ? 0 : (T)(v - (double)high[i]); /* of infinity too */
     }
     if (rest)
         *rest = FN(load)(low);
@@ -342,7 +347,7 @@ static void FN(cross_entropy_gradient)(const pleat_softmax_work *w, int64_t begi
             FN(put)(&walk, y, k, whole, PICK(soft == 0, FN(splat)(0), p));
         });
         FN(done)(&walk, w->y, &block);
-        for (int64_t i = 0; i < walk.lines; i++) {
+        for (int64_t i = 0; w->target && i < walk.lines; i++) {
             T *line = (T *)w->y + walk.offset + i * walk.line;
             const int64_t target = w->target[begin + i];
             const T even = (T)w->even[begin + i];

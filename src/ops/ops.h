@@ -89,6 +89,7 @@ extern const pleat_op pleat_op_batch_norm_eval;
 extern const pleat_op pleat_op_batch_norm_eval_relu;
 extern const pleat_op pleat_op_softmax;
 extern const pleat_op pleat_op_log_softmax;
+extern const pleat_op pleat_op_logsumexp;
 extern const pleat_op pleat_op_cross_entropy;
 extern const pleat_op pleat_op_nll_loss;
 extern const pleat_op pleat_op_binary_cross_entropy;

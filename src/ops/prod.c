@@ -56,17 +56,13 @@ static pleat_status backward(pleat_call *call)
         call->grad_in[0] = pleat_div(g, call->in[0]);
         return PLEAT_OK;
     }
-    /* the reduced dimensions in front, and the way back */
-    pleat_dims order = { .count = x.ndim }, back = order;
+    const pleat_dims order = pleat_reduced_first(x.ndim, mask);
+    pleat_dims back = order;
     pleat_shape shape = { .ndim = x.ndim };
-    int d = 0;
-    for (unsigned kept = 0; kept < 2; kept++)
-        for (int k = 0; k < x.ndim; k++)
-            if ((mask >> k & 1) != kept) {
-                order.dim[d] = k;
-                shape.dim[d] = x.dim[k];
-                back.dim[k] = d++;
-            }
+    for (int d = 0; d < x.ndim; d++) {
+        shape.dim[d] = x.dim[order.dim[d]];
+        back.dim[order.dim[d]] = d;
+    }
     const int64_t outputs = pleat_shape_numel(y), n = pleat_shape_numel(x) / outputs;
     pleat_tensor *rows = pleat_reshape(pleat_permute(call->in[0], order), PLEAT_SHAPE(n, outputs));
     pleat_tensor *g = by_pairs(rows, n, pleat_reshape(call->grad_out[0], PLEAT_SHAPE(1, outputs)));

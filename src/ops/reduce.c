@@ -133,6 +133,16 @@ pleat_shape pleat_reduced_shape(pleat_shape x, unsigned mask, bool keepdim)
     return y;
 }
 
+pleat_dims pleat_reduced_first(int ndim, unsigned mask)
+{
+    pleat_dims order = { 0 };
+    for (unsigned kept = 0; kept < 2; kept++)
+        for (int d = 0; d < ndim; d++)
+            if ((mask >> d & 1) != kept)
+                order.dim[order.count++] = d;
+    return order;
+}
+
 pleat_status pleat_reduce_infer(const pleat_call *call, pleat_spec *out)
 {
     const pleat_reduce_params *p = call->params;

@@ -1,15 +1,12 @@
-/* Reductions that are made of others: variance, standard deviation, norms, log of a sum of exponentials. Their
- * gradients, of any order, are those of the parts; where a part's is infinite at 0 the parts are kept away from it. */
+/* Reductions that are made of others: variance, standard deviation, norms. Their gradients, of any order, are those of
+ * the parts; where a part's is infinite at 0 the parts are kept away from it. */
 #include "ops/reduce.h"
 #include "tensor/error.h"
-#include "tensor/shape.h"
 
-#include <pleat/autograd.h>
 #include <pleat/op.h>
 #include <pleat/ops.h>
 #include <pleat/scope.h>
 
-#include <inttypes.h>
 #include <math.h>
 
 /* The name begins the messages, a scope takes what is made on the way; until leave(). */
@@ -34,26 +31,6 @@ static pleat_tensor *leave(entered e, pleat_tensor *y)
     return y;
 }
 
-/* The shape that x has after a reduction over dims; the count of elements of x behind each of its. */
-static pleat_status reduced(const pleat_tensor *x, pleat_dims dims, bool keepdim, pleat_shape *shape, int64_t *count)
-{
-    const pleat_shape s = pleat_shape_of(x);
-    unsigned mask;
-    if (pleat_dims_mask(dims, s.ndim, &mask) != PLEAT_OK)
-        return pleat_pending();
-    *shape = (pleat_shape){ 0 };
-    *count = 1;
-    for (int d = 0; d < s.ndim; d++)
-        if (!(mask & 1u << d))
-            shape->dim[shape->ndim++] = s.dim[d];
-        else {
-            *count *= s.dim[d];
-            if (keepdim)
-                shape->dim[shape->ndim++] = 1;
-        }
-    return PLEAT_OK;
-}
-
 /* ---- Roots that have gradient 0 at 0, as PyTorch's norms and deviations do ---- */
 
 static pleat_tensor *root(pleat_tensor *s, double exponent)
@@ -69,16 +46,14 @@ static pleat_tensor *root(pleat_tensor *s, double exponent)
 
 static pleat_tensor *variance(pleat_tensor *x, pleat_dims dims, double correction, bool keepdim)
 {
-    pleat_shape shape;
-    int64_t count;
-    if (reduced(x, dims, keepdim, &shape, &count) != PLEAT_OK)
-        return NULL;
     if (!isfinite(correction)) {
         pleat_fail(PLEAT_EINVAL, "the correction must be finite, not %g", correction);
         return NULL;
     }
-    const double divisor = (double)count - correction;
     pleat_tensor *s = pleat_sum_squares(pleat_sub(x, pleat_mean_dims(x, dims, true)), dims, keepdim, false);
+    if (!s || pleat_numel(s) == 0)
+        return s;
+    const double divisor = (double)(pleat_numel(x) / pleat_numel(s)) - correction;
     return pleat_mul_scalar(s, 1 / (divisor > 0 ? divisor : 0)); /* by too few: 0 * infinity, so NaN, or infinity */
 }
 
@@ -121,29 +96,5 @@ pleat_tensor *pleat_norm(pleat_tensor *x, double p, pleat_dims dims, bool keepdi
 {
     entered e;
     pleat_tensor *y = enter("norm", x, &e) ? norm(x, p, dims, keepdim) : NULL;
-    return leave(e, y);
-}
-
-/* log sum exp(x) = m + log sum exp(x - m), m the largest: nothing overflows. m is a constant, so the gradient is that
- * of the left side; where it is infinite there is nothing to be saved. */
-static pleat_tensor *logsumexp(pleat_tensor *x, pleat_dims dims, bool keepdim)
-{
-    pleat_shape shape, kept;
-    int64_t count;
-    if (reduced(x, dims, keepdim, &shape, &count) != PLEAT_OK || reduced(x, dims, true, &kept, &count) != PLEAT_OK)
-        return NULL;
-    if (count == 0)
-        return pleat_add(pleat_full(shape, -(double)INFINITY, pleat_dtype_of(x)), pleat_sum_dims(x, dims, keepdim));
-    const pleat_dtype dtype = pleat_dtype_of(x);
-    pleat_tensor *m = pleat_detach(pleat_amax(x, dims, true)), *zero = pleat_zeros(PLEAT_SHAPE(), dtype);
-    m = pleat_where(pleat_eq(pleat_abs(m), pleat_full(PLEAT_SHAPE(), (double)INFINITY, dtype)), zero, m);
-    pleat_tensor *s = pleat_sum_dims(pleat_exp(pleat_sub(x, m)), dims, true);
-    return pleat_reshape(pleat_add(pleat_log(s), m), shape);
-}
-
-pleat_tensor *pleat_logsumexp(pleat_tensor *x, pleat_dims dims, bool keepdim)
-{
-    entered e;
-    pleat_tensor *y = enter("logsumexp", x, &e) ? logsumexp(x, dims, keepdim) : NULL;
     return leave(e, y);
 }

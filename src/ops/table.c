@@ -88,6 +88,7 @@ static const pleat_op *const table[] = {
     &pleat_op_batch_norm_eval_relu,
     &pleat_op_softmax,
     &pleat_op_log_softmax,
+    &pleat_op_logsumexp,
     &pleat_op_cross_entropy,
     &pleat_op_nll_loss,
     &pleat_op_binary_cross_entropy,
