@@ -1,7 +1,10 @@
 /* Softmax, for both floating types. The loops are in softmax_body.h. */
 #include "kernels/softmax.h"
 
-enum { TURNED = 120 }; /* elements of the longest lines that are turned: of longer ones the ragged ends matter less */
+enum {
+    TURNED = 120, /* elements of the longest lines that are turned: of longer ones the ragged ends matter less */
+    FEW = 2       /* lines that are not worth turning: it takes as long as for a vector of them */
+};
 
 /* float64's log serves both */
 #define PLEAT_FLOAT 64

@@ -2,9 +2,10 @@
  * run along that dimension; line l is (l / inner, :, l % inner).
  *
  * A walk over lines goes by vectors. Where inner is more than 1: across up to a vector of neighbouring lines. Where it
- * is 1 and lines are long: along the line. Where it is 1 and they are not: across a vector of lines, which are turned
- * into a block of memory, tile by tile in registers, and the results turned back. In all, step k of the walk loads a
- * vector; they differ in the distance of steps, in how many lanes count, and in whether lanes are reduced at the end.
+ * is 1 and lines are long, or few: along the line. Where it is 1 and they are not: across a vector of lines, which are
+ * turned into a block of memory, tile by tile in registers, and the results turned back. In all, step k of the walk
+ * loads a vector; they differ in the distance of steps, in how many lanes count, and in whether lanes are reduced at
+ * the end.
  */
 #ifndef PLEAT_KERNELS_SOFTMAX_H
 #define PLEAT_KERNELS_SOFTMAX_H
@@ -12,8 +13,8 @@
 #include "kernels/kernels.h"
 
 typedef struct {
-    pleat_dtype dtype; /* PLEAT_F32 or PLEAT_F64, of x, g, y and weight */
-    int64_t size, inner;
+    pleat_dtype dtype;          /* PLEAT_F32 or PLEAT_F64, of x, g, y and weight */
+    int64_t lines, size, inner; /* lines: all that there are, whatever a call takes of them */
     const void *x, *g;
     void *y;
     double *lse_out;       /* one a line */

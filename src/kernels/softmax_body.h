@@ -15,7 +15,7 @@ typedef struct {
 PLEAT_INLINE FN(walk) FN(walk_from)(const pleat_softmax_work *w, int64_t line, int64_t end)
 {
     const int64_t outer = line / w->inner, column = line % w->inner, steps = (w->size + VL - 1) / VL;
-    if (w->inner == 1 && w->size > TURNED)
+    if (w->inner == 1 && (w->size > TURNED || w->lines <= FEW))
         return (FN(walk)){ .first = line,
                            .lines = 1,
                            .offset = line * w->size,

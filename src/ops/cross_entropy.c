@@ -201,6 +201,7 @@ static pleat_status forward(pleat_call *call)
         return PLEAT_ENOMEM;
     const void *x = pleat_data(call->in[X]);
     pleat_softmax_work work = { .dtype = l.dtype,
+                                .lines = l.lines,
                                 .size = l.classes,
                                 .inner = l.inner,
                                 .x = x,
@@ -304,6 +305,7 @@ static pleat_status backward_kernel(pleat_call *call)
         soft[i] = hit[i] + even[i] * l.all_weights;
     }
     pleat_softmax_work work = { .dtype = l.dtype,
+                                .lines = l.lines,
                                 .size = l.classes,
                                 .inner = l.inner,
                                 .x = pleat_data(call->in[X]),

@@ -46,6 +46,7 @@ static pleat_status run(const softmax_params *params, lines_fn kernel, const ple
         return PLEAT_OK;
     softmax_job job = { .kernel = kernel,
                         .work = { .dtype = pleat_dtype_of(y),
+                                  .lines = pleat_numel(y) / size,
                                   .size = size,
                                   .inner = 1,
                                   .x = pleat_data(x),
@@ -53,7 +54,7 @@ static pleat_status run(const softmax_params *params, lines_fn kernel, const ple
                                   .y = pleat_data_mut(y) } };
     for (int d = dim + 1; d < shape.ndim; d++)
         job.work.inner *= shape.dim[d];
-    pleat_parallel_for(pleat_numel(y) / size, pleat_softmax_grain(size), lines, &job);
+    pleat_parallel_for(job.work.lines, pleat_softmax_grain(size), lines, &job);
     return PLEAT_OK;
 }
 

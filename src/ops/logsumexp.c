@@ -33,18 +33,16 @@ typedef struct {
     void *y;
 } job;
 
-/* Of an infinite element the kernel makes NaN: x - m is. */
-static double unless_infinite(const pleat_softmax_work *w, int64_t line, double lse)
+/* The largest of a line, or NaN: lse where the kernel says NaN, as x - m is of infinities. */
+static double largest(const pleat_softmax_work *w, int64_t line)
 {
     const int64_t first = line / w->inner * w->size * w->inner + line % w->inner;
     double most = -(double)INFINITY;
-    for (int64_t c = 0; c < w->size; c++) {
+    for (int64_t c = 0; c < w->size && !isnan(most); c++) {
         const double v = real(w->x, w->dtype, first + c * w->inner);
-        most = v > most ? v : most;
-        if (isnan(v))
-            return v;
+        most = v <= most ? most : v;
     }
-    return isinf(most) ? most : lse;
+    return most;
 }
 
 static void lines(int64_t begin, int64_t end, void *ctx)
@@ -53,7 +51,7 @@ static void lines(int64_t begin, int64_t end, void *ctx)
     const pleat_softmax_work *w = &j->work;
     pleat_kernels_get()->softmax->lse(w, begin, end);
     for (int64_t i = begin; i < end; i++) {
-        const double lse = isnan(w->lse_out[i]) ? unless_infinite(w, i, w->lse_out[i]) : w->lse_out[i];
+        const double lse = isnan(w->lse_out[i]) ? largest(w, i) : w->lse_out[i];
         if (w->dtype == PLEAT_F32)
             ((float *)j->y)[i] = (float)lse;
         else
@@ -61,27 +59,23 @@ static void lines(int64_t begin, int64_t end, void *ctx)
     }
 }
 
-static int64_t lines_of(const pleat_call *call)
-{
-    return pleat_shape_numel(call->out_spec[0].shape);
-}
-
 static pleat_softmax_work work_of(const pleat_call *call)
 {
     const pleat_spec *x = &call->in_spec[0];
-    return (pleat_softmax_work){
-        .dtype = x->dtype, .size = x->shape.dim[1], .inner = x->shape.dim[2], .x = pleat_data(call->in[0])
-    };
+    return (pleat_softmax_work){ .dtype = x->dtype,
+                                 .lines = pleat_shape_numel(call->out_spec[0].shape),
+                                 .size = x->shape.dim[1],
+                                 .inner = x->shape.dim[2],
+                                 .x = pleat_data(call->in[0]) };
 }
 
 static pleat_status forward(pleat_call *call)
 {
-    const int64_t n = lines_of(call);
     job j = { .work = work_of(call), .y = pleat_data_mut(call->out[0]) };
-    j.work.lse_out = pleat_alloc((size_t)n * sizeof *j.work.lse_out);
+    j.work.lse_out = pleat_alloc((size_t)j.work.lines * sizeof *j.work.lse_out);
     if (!j.work.lse_out)
         return PLEAT_ENOMEM;
-    pleat_parallel_for(n, pleat_softmax_grain(j.work.size), lines, &j);
+    pleat_parallel_for(j.work.lines, pleat_softmax_grain(j.work.size), lines, &j);
     pleat_free(j.work.lse_out);
     return PLEAT_OK;
 }
@@ -100,12 +94,13 @@ static void gradient_lines(int64_t begin, int64_t end, void *ctx)
 
 static pleat_status backward_kernel(pleat_call *call)
 {
-    const int64_t n = lines_of(call);
     pleat_softmax_work work = work_of(call);
+    const int64_t n = work.lines;
     call->grad_in[0] = pleat_empty(call->in_spec[0].shape, work.dtype);
-    double *lse = call->grad_in[0] ? pleat_alloc((size_t)n * 2 * sizeof *lse) : NULL, *soft = lse + n;
+    double *lse = call->grad_in[0] ? pleat_alloc((size_t)n * 2 * sizeof *lse) : NULL;
     if (!lse)
         return PLEAT_ENOMEM;
+    double *soft = lse + n;
     const void *y = pleat_data(call->out[0]), *g = pleat_data(call->grad_out[0]);
     for (int64_t i = 0; i < n; i++) {
         lse[i] = real(y, work.dtype, i);

@@ -25,6 +25,7 @@ static setup make(size_t i, pleat_dtype dtype)
     const int64_t size = i < SIZES ? sizes[i][1] : (int64_t)i - SIZES + 1, inner = i < SIZES ? sizes[i][2] : 1;
     setup s = { .work = { .dtype = dtype, .size = size, .inner = inner },
                 .lines = i < SIZES ? sizes[i][0] * inner : 39 };
+    s.work.lines = s.lines;
     s.numel = s.lines * size;
     s.x = calloc((size_t)s.numel, pleat_dtype_size(dtype));
     s.g = calloc((size_t)s.numel, pleat_dtype_size(dtype));
