@@ -121,6 +121,7 @@ static void walk_step(walk *w, int64_t n)
     }
 
 const struct pleat_reduce_kernels PLEAT_K(reduce_kernels) = { .sum = TABLE(sum, sum, f32, 8),
+                                                              .sum_abs = TABLE(sum_abs, sum, f32, 8),
                                                               .sum_squares = TABLE(sum_squares, sum, f32, 8),
                                                               .prod = TABLE(prod, prod, f32, 8),
                                                               .max = TABLE(max, max, single, 4),

@@ -1,5 +1,5 @@
-/* Reductions of a strided array over any set of its dimensions: sum, sum of squares, product, largest, smallest, and
- * where those are.
+/* Reductions of a strided array over any set of its dimensions: sum, sums of sizes and of squares, product, largest,
+ * smallest, and where those are.
  *
  *     x's dimensions = kept (the output's, row-major) + reduced (the caller orders them: smallest stride last)
  *
@@ -35,7 +35,7 @@ typedef struct {
 } pleat_reduction;
 
 struct pleat_reduce_kernels {
-    pleat_reduction sum, sum_squares, prod, max, min; /* max and min: NaN where there is one */
+    pleat_reduction sum, sum_abs, sum_squares, prod, max, min; /* max and min: NaN where there is one */
     /* y[o - begin] = the place, counted row-major over the reduced dimensions, which the caller leaves in their order,
      * of the first of the largest (smallest) elements; of the first NaN where there is one. At least one element. */
     void (*arg[3])(const pleat_reduce_work *work, bool largest, int64_t begin, int64_t end, int64_t elements,

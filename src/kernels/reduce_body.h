@@ -1,7 +1,8 @@
 /* Reductions of one element type: a template. Before including define FROM (the element), INTO (what it is folded in),
  * INDEX (an integer of INTO's size), F(name), TURNED, which transposes a block of vectors of INTO, SUM where there are
- * sums and products, LEAST and MOST of the type where there are extremes. A reduction is a fold of two vectors and the
- * value that it leaves alone; the functions that take them are inlined into each. */
+ * sums and products, LEAST and MOST of the type where there are extremes. A reduction is the fold of a result and an
+ * element, the join of two results, mostly the same, and the value that both leave alone; the functions that take them
+ * are inlined into each. */
 
 typedef INTO F(into) __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
 typedef INDEX F(mask) __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
@@ -242,6 +243,8 @@ PLEAT_INLINE void F(finish)(const INTO *result, int64_t blocks, int64_t pitch, i
 #ifdef SUM
 REDUCTION(sum, 0, a + b)
 REDUCTION(prod, 1, (a * b))
+FOLD(abs, a + F(choose)(b < 0, -b, b))
+PARTIAL(sum_abs, 0, abs, sum)
 FOLD(square, a + b * b)
 PARTIAL(sum_squares, 0, square, sum)
 #endif

@@ -17,11 +17,11 @@ typedef struct {
     int64_t lines, size, inner; /* lines: all that there are, whatever a call takes of them */
     const void *x, *g;
     void *y;
-    double *lse_out;       /* one a line */
-    const double *lse;     /* likewise */
-    const void *weight;    /* size of them, or NULL: ones */
-    double *distance;      /* one a line, or NULL */
-    const int64_t *target; /* one a line; a line whose target is not in range has no hit. NULL: hit, even: 0 */
+    double *lse_out;                 /* one a line */
+    const double *lse;               /* likewise */
+    const void *weight;              /* size of them, or NULL: ones */
+    double *distance;                /* one a line, or NULL */
+    const int64_t *target;           /* one a line, out of range: no hit; or NULL: neither hit nor even */
     const double *soft, *hit, *even; /* one a line each */
 } pleat_softmax_work;
 

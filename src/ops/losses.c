@@ -58,19 +58,25 @@ static pleat_tensor *finish(const loss_call *call, pleat_tensor *losses)
     return leave(call, losses);
 }
 
-pleat_tensor *pleat_mse_loss(pleat_tensor *x, pleat_tensor *target, const pleat_loss_opts *opts)
+/* |x - target|^p, p 1 or 2; reduced in one pass where there are no weights. */
+static pleat_tensor *power_loss(const char *name, int p, pleat_tensor *x, pleat_tensor *target,
+                                const pleat_loss_opts *opts)
 {
-    const loss_call call = begin("mse_loss", x, target, opts);
+    const loss_call call = begin(name, x, target, opts);
     pleat_tensor *d = pleat_sub(x, target);
     if (call.opts.weight || call.opts.reduction == PLEAT_REDUCE_NONE)
-        return finish(&call, pleat_square(d));
-    return leave(&call, pleat_sum_squares(d, PLEAT_DIMS(), false, call.opts.reduction == PLEAT_REDUCE_MEAN));
+        return finish(&call, p == 1 ? pleat_abs(d) : pleat_square(d));
+    return leave(&call, pleat_sum_powers(d, p, PLEAT_DIMS(), false, call.opts.reduction == PLEAT_REDUCE_MEAN));
+}
+
+pleat_tensor *pleat_mse_loss(pleat_tensor *x, pleat_tensor *target, const pleat_loss_opts *opts)
+{
+    return power_loss("mse_loss", 2, x, target, opts);
 }
 
 pleat_tensor *pleat_l1_loss(pleat_tensor *x, pleat_tensor *target, const pleat_loss_opts *opts)
 {
-    const loss_call call = begin("l1_loss", x, target, opts);
-    return finish(&call, pleat_abs(pleat_sub(x, target)));
+    return power_loss("l1_loss", 1, x, target, opts);
 }
 
 static pleat_tensor *huber(pleat_tensor *x, pleat_tensor *target, double delta)

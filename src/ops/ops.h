@@ -55,7 +55,7 @@ extern const pleat_op pleat_op_cast;
 extern const pleat_op pleat_op_clone;
 extern const pleat_op pleat_op_sum;
 extern const pleat_op pleat_op_mean;
-extern const pleat_op pleat_op_sum_squares;
+extern const pleat_op pleat_op_sum_powers;
 extern const pleat_op pleat_op_sum_to;
 extern const pleat_op pleat_op_prod;
 extern const pleat_op pleat_op_amax;

@@ -1,4 +1,4 @@
-/* Sums, means and sums of squares over dimensions, and sum_to, the adjoint of broadcasting.
+/* Sums, means and sums of powers over dimensions, and sum_to, the adjoint of broadcasting.
  *
  * The outputs are cut into ranges and the reduced elements into blocks of a fixed size; a cell of that grid is a unit
  * of work. Where there are several blocks, each cell writes its results to a place of its own, and they are folded in
@@ -225,46 +225,50 @@ pleat_tensor *pleat_mean_dims(pleat_tensor *x, pleat_dims dims, bool keepdim)
     return pleat_apply(&pleat_op_mean, &x, 1, &(pleat_reduce_params){ dims, keepdim });
 }
 
-/* ---- sum_squares ---- */
+/* ---- sum_powers ---- */
 
 typedef struct {
     pleat_reduce_params reduce;
+    int p;
     bool mean;
-} squares_params;
+} powers_params;
 
-static pleat_status sum_squares_forward(pleat_call *call)
+static pleat_status sum_powers_forward(pleat_call *call)
 {
-    const squares_params *p = call->params;
-    return pleat_reduce_forward(call, &pleat_kernels_get()->reduce->sum_squares, p->mean);
+    const powers_params *p = call->params;
+    const struct pleat_reduce_kernels *k = pleat_kernels_get()->reduce;
+    return pleat_reduce_forward(call, p->p == 1 ? &k->sum_abs : &k->sum_squares, p->mean);
 }
 
-static pleat_status sum_squares_backward(pleat_call *call)
+/* dx = dy sign(x), or 2 dy x */
+static pleat_status sum_powers_backward(pleat_call *call)
 {
-    const squares_params *p = call->params;
+    const powers_params *p = call->params;
     const pleat_shape x = call->in_spec[0].shape;
     const int64_t n = pleat_shape_numel(x), outputs = pleat_shape_numel(call->out_spec[0].shape);
     unsigned mask;
     pleat_dims_mask(p->reduce.dims, x.ndim, &mask);
-    pleat_tensor *g = pleat_mul_scalar(call->grad_out[0], p->mean && n > 0 ? 2 * (double)outputs / (double)n : 2);
-    call->grad_in[0] = pleat_mul(pleat_reshape(g, pleat_reduced_shape(x, mask, true)), call->in[0]);
+    pleat_tensor *g = pleat_mul_scalar(call->grad_out[0], p->mean && n > 0 ? p->p * (double)outputs / (double)n : p->p);
+    g = pleat_reshape(g, pleat_reduced_shape(x, mask, true));
+    call->grad_in[0] = pleat_mul(g, p->p == 1 ? pleat_sign(call->in[0]) : call->in[0]);
     return PLEAT_OK;
 }
 
-const pleat_op pleat_op_sum_squares = {
-    .name = "sum_squares",
+const pleat_op pleat_op_sum_powers = {
+    .name = "sum_powers",
     .inputs = 1,
     .outputs = 1,
     .strided = PLEAT_IN(0),
-    .params_size = sizeof(squares_params),
+    .params_size = sizeof(powers_params),
     .keeps = { PLEAT_KEEP_IN(0) },
     .infer = pleat_reduce_infer,
-    .forward = sum_squares_forward,
-    .backward = sum_squares_backward,
+    .forward = sum_powers_forward,
+    .backward = sum_powers_backward,
 };
 
-pleat_tensor *pleat_sum_squares(pleat_tensor *x, pleat_dims dims, bool keepdim, bool mean)
+pleat_tensor *pleat_sum_powers(pleat_tensor *x, int p, pleat_dims dims, bool keepdim, bool mean)
 {
-    return pleat_apply(&pleat_op_sum_squares, &x, 1, &(squares_params){ { dims, keepdim }, mean });
+    return pleat_apply(&pleat_op_sum_powers, &x, 1, &(powers_params){ { dims, keepdim }, p, mean });
 }
 
 /* ---- sum_to ---- */

@@ -30,7 +30,7 @@ pleat_status pleat_reduce(const pleat_reduction *reduction, const pleat_tensor *
 /* The same as an op's forward. */
 pleat_status pleat_reduce_forward(pleat_call *call, const pleat_reduction *reduction, bool mean);
 
-/* The sum of x^2, or its mean, in one pass: what norms, variances and squared errors are made of. */
-pleat_tensor *pleat_sum_squares(pleat_tensor *x, pleat_dims dims, bool keepdim, bool mean);
+/* The sum of |x|^p, p 1 or 2, or its mean, in one pass: what norms, variances and errors are made of. */
+pleat_tensor *pleat_sum_powers(pleat_tensor *x, int p, pleat_dims dims, bool keepdim, bool mean);
 
 #endif

@@ -50,7 +50,7 @@ static pleat_tensor *variance(pleat_tensor *x, pleat_dims dims, double correctio
         pleat_fail(PLEAT_EINVAL, "the correction must be finite, not %g", correction);
         return NULL;
     }
-    pleat_tensor *s = pleat_sum_squares(pleat_sub(x, pleat_mean_dims(x, dims, true)), dims, keepdim, false);
+    pleat_tensor *s = pleat_sum_powers(pleat_sub(x, pleat_mean_dims(x, dims, true)), 2, dims, keepdim, false);
     if (!s || pleat_numel(s) == 0)
         return s;
     const double divisor = (double)(pleat_numel(x) / pleat_numel(s)) - correction;
@@ -78,15 +78,15 @@ static pleat_tensor *norm(pleat_tensor *x, double p, pleat_dims dims, bool keepd
         return NULL;
     }
     if (p == 2)
-        return root(pleat_sum_squares(x, dims, keepdim, false), 0.5);
+        return root(pleat_sum_powers(x, 2, dims, keepdim, false), 0.5);
     if (p == 0) { /* with x in it, so that there is a gradient, of 0 */
         pleat_tensor *zero = pleat_zeros(PLEAT_SHAPE(), pleat_dtype_of(x)),
                      *one = pleat_ones(PLEAT_SHAPE(), pleat_dtype_of(x));
         return pleat_sum_dims(pleat_where(pleat_ne(x, zero), one, pleat_mul_scalar(x, 0)), dims, keepdim);
     }
-    pleat_tensor *a = pleat_abs(x);
     if (p == 1)
-        return pleat_sum_dims(a, dims, keepdim);
+        return pleat_sum_powers(x, 1, dims, keepdim, false);
+    pleat_tensor *a = pleat_abs(x);
     if (isinf(p))
         return p > 0 ? pleat_amax(a, dims, keepdim) : pleat_amin(a, dims, keepdim);
     return root(pleat_sum_dims(pleat_pow(a, p), dims, keepdim), 1 / p);

@@ -54,7 +54,7 @@ static const pleat_op *const table[] = {
     &pleat_op_clone,
     &pleat_op_sum,
     &pleat_op_mean,
-    &pleat_op_sum_squares,
+    &pleat_op_sum_powers,
     &pleat_op_sum_to,
     &pleat_op_prod,
     &pleat_op_amax,

@@ -100,9 +100,14 @@ static void samples_reductions(void)
     SAMPLE(pleat_std(values(3, 4), PLEAT_DIMS(0), 0, true));
     SAMPLE(pleat_norm(values(3, 4), 2, PLEAT_DIMS(1), false));
     SAMPLE_ZERO(pleat_norm(positive(3, 4), 3, PLEAT_DIMS(), false));
-    SAMPLE(pleat_sum_squares(values(2, 3, 4), PLEAT_DIMS(2, 0), true, true));
-    SAMPLE(pleat_sum_squares(pleat_transpose(values(3, 4), 0, 1), PLEAT_DIMS(), false, false));
-    SAMPLE(pleat_sum_squares(values(0, 3), PLEAT_DIMS(1), false, true));
+    SAMPLE(pleat_sum_powers(values(2, 3, 4), 2, PLEAT_DIMS(2, 0), true, true));
+    SAMPLE(pleat_sum_powers(pleat_transpose(values(3, 4), 0, 1), 2, PLEAT_DIMS(), false, false));
+    SAMPLE(pleat_sum_powers(values(), 2, PLEAT_DIMS(), false, true));
+    SAMPLE(pleat_prod(values(), PLEAT_DIMS(), false));
+    SAMPLE(pleat_prod(values(0, 3), PLEAT_DIMS(1), false));
+    SAMPLE(pleat_logsumexp(values(0, 3), PLEAT_DIMS(1), false));
+    SAMPLE(pleat_sum_powers(values(0, 3), 1, PLEAT_DIMS(1), false, true));
+    SAMPLE_ZERO(pleat_sum_powers(values(2, 3, 4), 1, PLEAT_DIMS(0, 1), false, false));
     SAMPLE(pleat_sum(values(0, 3)));
     SAMPLE(pleat_sum_dims(values(0, 3), PLEAT_DIMS(0), false));
     SAMPLE(pleat_amax(values(5), PLEAT_DIMS(), true));
