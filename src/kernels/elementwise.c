@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* some functions of floats are computed in double */
+/* powers of floats are computed in double */
 #define PLEAT_FLOAT 64
 #include "kernels/elementwise_body.h"
 #undef PLEAT_FLOAT

@@ -5,8 +5,7 @@
 typedef V (*FN(lanes_fn))(const V *x, const V *p);
 
 #define BLOCK 256
-/* The steps of a long function wait for each other, those of several vectors need not: as many as registers allow. */
-#define ABREAST (PLEAT_VECTOR_BYTES == 64 ? 4 : 2)
+#define ABREAST 4 /* vectors: the steps of a long function wait for each other, those of several vectors need not */
 /* Fetched this many bytes ahead: by itself the processor stops at a page's end, and lets writing wait. */
 #define AHEAD(p) ((const void *)((uintptr_t)(p) + 2048))
 
