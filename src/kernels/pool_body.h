@@ -6,17 +6,35 @@
 /* Image rows go through a buffer, so that what lies beside them can be read like them. */
 enum { FN(BUFFER) = 2048, FN(MARGIN) = 2 * VL };
 
-/* Columns first .. first + n - 1 of a row of the image, `outside` where it has none. */
-PLEAT_INLINE void FN(fetch)(T *buffer, const T *row, int64_t width, int64_t first, int64_t n, T outside)
+/* The first n elements of v; what lies behind them is written to where the array, up to `end`, has it. */
+PLEAT_INLINE void FN(store_first)(T *y, V v, int64_t n, const T *end)
+{
+    if (n >= VL || end - y >= VL) {
+        FN(store)(y, v);
+        return;
+    }
+    T few[VL];
+    FN(store)(few, v);
+    for (int64_t l = 0; l < n; l++)
+        y[l] = few[l];
+}
+
+/* Columns first .. first + n - 1 of a row of the image, minus infinity where it has none, and some of that behind. */
+PLEAT_INLINE void FN(fetch)(T *buffer, const T *row, int64_t width, int64_t first, int64_t n)
 {
     int64_t i = 0;
     for (; i < n && first + i < 0; i++)
-        buffer[i] = outside;
-    const int64_t in = width - first < n ? width - first : n;
-    if (i < in)
-        memcpy(buffer + i, row + first + i, (size_t)(in - i) * sizeof(T));
-    for (i = i > in ? i : in; i < n; i++)
-        buffer[i] = outside;
+        buffer[i] = NOTHING;
+    const int64_t in = least(width - first, n);
+    for (int64_t j = i; j < in && in - i < VL; j++)
+        buffer[j] = row[first + j];
+    for (int64_t j = i; j < in && in - i >= VL; j += VL) { /* the last vector overlaps the one before */
+        j = least(j, in - VL);
+        FN(store)(buffer + j, FN(load)(row + first + j));
+    }
+    i = i < in ? in : i;
+    for (; i < n; i += VL)
+        FN(store)(buffer + i, FN(splat)(NOTHING));
 }
 
 /* VL elements of the buffer, `stride` apart. */
@@ -32,91 +50,115 @@ PLEAT_INLINE V FN(strided)(const T *x, int64_t stride)
     return FN(load)(lane);
 }
 
-/* One tap of the kernel meets n windows of a row, n counted up to whole vectors: window i has its element at
- * x[i * stride], place + i * stride in the plane. */
-PLEAT_INLINE void FN(meet)(T *best, INT *from, const T *x, INT place, int64_t n, int64_t stride)
+/* How many windows of a row go through at once, their pixels side by side in the buffer, a row of it for each of the
+ * kernel's. 0: not even a vector of them fits. */
+static int64_t FN(piece)(const pleat_max_pool_work *w)
 {
+    if (w->dilation.w > FN(BUFFER) / w->kernel.w || w->stride.w > FN(BUFFER))
+        return 0;
+    const int64_t windows = (FN(BUFFER) / w->kernel.h - w->dilation.w * (w->kernel.w - 1) - VL) / w->stride.w;
+    return windows < VL ? 0 : windows / VL * VL;
+}
+
+/* The first place in the image of a window whose first column is this; -1 where there is none. */
+PLEAT_INLINE INT FN(first_place)(const pleat_max_pool_work *w, int64_t first_row, int64_t column)
+{
+    if (column < 0)
+        column += (-column + w->dilation.w - 1) / w->dilation.w * w->dilation.w;
+    return first_row < w->image.h && column < w->image.w ? (INT)(first_row * w->image.w + column) : -1;
+}
+
+/* n windows of a row, the first of which begins at `column`, the others `stride` behind each other. The buffer has
+ * `rows` of the image's rows, which lie `below` places apart there and `pitch` here. What y and index have behind the n
+ * is written to up to `end`. */
+PLEAT_INLINE void FN(max_piece)(const pleat_max_pool_work *w, const T *buffer, int64_t pitch, int64_t rows,
+                                int64_t first_row, int64_t column, int64_t n, int64_t stride, T *y, int64_t *index,
+                                const T *end)
+{
+    typedef int64_t wide __attribute__((vector_size(VL * sizeof(int64_t))));
+    const int64_t dilation = w->dilation.w, below = w->dilation.h * w->image.w;
     INT step[VL];
     for (int64_t l = 0; l < VL; l++)
         step[l] = (INT)(l * stride);
-    IVEC here, at;
-    memcpy(&here, step, sizeof here);
-    here += place;
-    for (int64_t i = 0; i < n; i += VL) {
-        const V v = FN(strided)(x + i * stride, stride), b = FN(load)(best + i);
-        const IVEC wins = (v > b) | (v != v);
-        memcpy(&at, from + i, sizeof at);
-        FN(store)(best + i, PICK(wins, v, b));
-        at = (wins & (here + (INT)(i * stride))) | (~wins & at);
-        memcpy(from + i, &at, sizeof at);
+    for (int64_t i = 0; i < n; i += VL, column += VL * stride) {
+        V best = FN(splat)(NOTHING);
+        IVEC here, from;
+        memcpy(&here, step, sizeof here);
+        here += (INT)(first_row * w->image.w + column);
+        from = here;
+        if (index && (column < 0 || rows == 0)) {
+            INT first[VL];
+            for (int64_t l = 0; l < VL; l++)
+                first[l] = FN(first_place)(w, first_row, column + l * stride);
+            memcpy(&from, first, sizeof from);
+        }
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t k = 0; k < w->kernel.w; k++) {
+                const V v = FN(strided)(buffer + r * pitch + i * stride + k * dilation, stride);
+                const IVEC wins = (v > best) | (v != v);
+                best = PICK(wins, v, best);
+                if (index)
+                    from = (wins & (here + (INT)(r * below + k * dilation))) | (~wins & from);
+            }
+        FN(store_first)(y + i, best, n - i, end);
+        if (index) {
+            const wide at = __builtin_convertvector(from, wide);
+            if (n - i >= VL || end - (y + i) >= VL)
+                memcpy(index + i, &at, sizeof at);
+            else
+                memcpy(index + i, &at, (size_t)(n - i) * sizeof *index);
+        }
     }
 }
 
-/* How many windows of a row go through at once: all taps meet a piece before the next one. 0: not even a vector of them
- * fits the buffer. */
-static int64_t FN(piece)(int64_t kernel, int64_t stride, int64_t dilation)
+/* A window, tap by tap. */
+static void FN(max_window)(const pleat_max_pool_work *w, const T *plane, int64_t rows, int64_t first_row,
+                           int64_t column, T *y, int64_t *index)
 {
-    const int64_t room = FN(BUFFER) - FN(MARGIN) * stride;
-    if (dilation > room / kernel || stride > FN(BUFFER) / FN(MARGIN))
-        return 0;
-    const int64_t windows = (room - dilation * (kernel - 1)) / stride;
-    return windows < VL ? 0 : windows < 256 ? windows - windows % VL : 256;
-}
-
-/* The first place of each of n windows in the image, from which it starts with minus infinity; -1 where it has none. */
-PLEAT_INLINE void FN(start)(const pleat_max_pool_work *w, int64_t first_row, int64_t column, int64_t n, T *best,
-                            INT *from)
-{
-    const int64_t width = w->image.w, stride = w->stride.w;
-    for (int64_t i = 0; i < n; i++) {
-        best[i] = NOTHING;
-        from[i] = first_row < w->image.h ? (INT)(first_row * width + column + i * stride) : -1;
-    }
-    for (int64_t i = 0; column < 0 && i < n; i++, column += stride) {
-        const int64_t in = column + (-column + w->dilation.w - 1) / w->dilation.w * w->dilation.w;
-        from[i] = first_row < w->image.h && in < width ? (INT)(first_row * width + in) : -1;
-    }
-}
-
-static void FN(max_row)(const pleat_max_pool_work *w, int64_t fits, const T *plane, int64_t row, T *y, int64_t *index)
-{
-    const int64_t width = w->image.w, stride = w->stride.w, dilation = w->dilation.w;
-    const int64_t top = row * w->stride.h - w->padding.h;
-    const int64_t skip = top < 0 ? (-top + w->dilation.h - 1) / w->dilation.h : 0,
-                  first_row = top + skip * w->dilation.h;
-    const int64_t piece = fits ? fits : 1;
-    for (int64_t begin = 0; begin < w->windows.w; begin += piece) {
-        T best[256], buffer[FN(BUFFER)];
-        INT from[256];
-        const int64_t n = w->windows.w - begin < piece ? w->windows.w - begin : piece;
-        const int64_t whole = fits ? (n + VL - 1) / VL * VL : 1, column = begin * stride - w->padding.w;
-        FN(start)(w, first_row, column, whole, best, from);
-        for (int64_t ky = skip; ky < w->kernel.h && top + ky * w->dilation.h < w->image.h; ky++) {
-            const int64_t first = (top + ky * w->dilation.h) * width;
-            if (fits)
-                FN(fetch)
-            (buffer, plane + first, width, column, (whole + VL) * stride + dilation * (w->kernel.w - 1), NOTHING);
-            for (int64_t kx = 0; kx < w->kernel.w; kx++) {
-                const int64_t at = column + kx * dilation;
-                const T *x = buffer + kx * dilation;
-                if (fits && stride == 1)
-                    FN(meet)(best, from, x, (INT)(first + at), n, 1);
-                else if (fits && stride == 2)
-                    FN(meet)(best, from, x, (INT)(first + at), n, 2);
-                else if (fits)
-                    FN(meet)(best, from, x, (INT)(first + at), n, stride);
-                else if (at >= 0 && at < width &&
-                         (plane[first + at] > *best || plane[first + at] != plane[first + at])) {
-                    *best = plane[first + at];
-                    *from = (INT)(first + at);
-                }
+    INT from = FN(first_place)(w, first_row, column);
+    T best = NOTHING;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t k = 0; k < w->kernel.w; k++) {
+            const int64_t at = column + k * w->dilation.w;
+            if (at < 0 || at >= w->image.w)
+                continue;
+            const int64_t place = (first_row + r * w->dilation.h) * w->image.w + at;
+            if (plane[place] > best || plane[place] != plane[place]) {
+                best = plane[place];
+                from = (INT)place;
             }
         }
-        for (int64_t i = 0; i < n; i++) {
-            y[begin + i] = best[i];
-            if (index)
-                index[begin + i] = from[i];
-        }
+    *y = best;
+    if (index)
+        *index = from;
+}
+
+static void FN(max_row)(const pleat_max_pool_work *w, int64_t piece, const T *plane, int64_t row, T *y, int64_t *index,
+                        const T *end)
+{
+    const int64_t width = w->image.w, stride = w->stride.w, top = row * w->stride.h - w->padding.h;
+    const int64_t skip = top < 0 ? (-top + w->dilation.h - 1) / w->dilation.h : 0,
+                  first_row = top + skip * w->dilation.h;
+    const int64_t there = first_row < w->image.h ? (w->image.h - 1 - first_row) / w->dilation.h + 1 : 0;
+    const int64_t rows = skip < w->kernel.h ? least(w->kernel.h - skip, there) : 0;
+    for (int64_t begin = 0; begin < w->windows.w && piece == 0; begin++)
+        FN(max_window)
+    (w, plane, rows, first_row, begin * stride - w->padding.w, y + begin, index ? index + begin : NULL);
+    for (int64_t begin = 0; begin < w->windows.w && piece > 0; begin += piece) {
+        T buffer[FN(BUFFER) + VL];
+        const int64_t n = least(w->windows.w - begin, piece), column = begin * stride - w->padding.w;
+        const int64_t length = (n + VL - 1) / VL * VL * stride + w->dilation.w * (w->kernel.w - 1), pitch = length + VL;
+        for (int64_t r = 0; r < rows; r++)
+            FN(fetch)(buffer + r * pitch, plane + (first_row + r * w->dilation.h) * width, width, column, length);
+        int64_t *at = index ? index + begin : NULL;
+        if (stride == 1)
+            FN(max_piece)(w, buffer, pitch, rows, first_row, column, n, 1, y + begin, at, end);
+        else if (stride == 2 && !index)
+            FN(max_piece)(w, buffer, pitch, rows, first_row, column, n, 2, y + begin, NULL, end);
+        else if (stride == 2)
+            FN(max_piece)(w, buffer, pitch, rows, first_row, column, n, 2, y + begin, at, end);
+        else
+            FN(max_piece)(w, buffer, pitch, rows, first_row, column, n, stride, y + begin, at, end);
     }
 }
 
@@ -199,7 +241,7 @@ static void FN(max)(const pleat_max_pool_work *w, int64_t begin, int64_t end)
     const bool simple = w->kernel.h == 2 && w->kernel.w == 2 && w->stride.h == 2 && w->stride.w == 2 &&
                         w->padding.h == 0 && w->padding.w == 0 && w->dilation.h == 1 && w->dilation.w == 1 &&
                         2 * w->windows.h <= w->image.h && 2 * w->windows.w <= w->image.w; /* not so in ceil_mode */
-    const int64_t fits = FN(piece)(w->kernel.w, w->stride.w, w->dilation.w);
+    const int64_t piece = FN(piece)(w);
     int64_t row = begin % w->windows.h;
     const T *plane = (const T *)w->x + begin / w->windows.h * w->image.h * w->image.w;
     for (int64_t i = begin; i < end; i++) {
@@ -213,7 +255,7 @@ static void FN(max)(const pleat_max_pool_work *w, int64_t begin, int64_t end)
             else
                 FN(row_of_squares)(plane + first, w->image.w, w->windows.w, (INT)first, 0, room, y, NULL);
         } else {
-            FN(max_row)(w, fits, plane, row, y, index);
+            FN(max_row)(w, piece, plane, row, y, index, (T *)w->y + end * w->windows.w);
         }
         if (++row == w->windows.h) {
             row = 0;
@@ -297,19 +339,6 @@ static void FN(boxes_of_squares)(const pleat_box_work *w, int64_t begin, int64_t
             plane += w->from.h * w->from.w;
         }
     }
-}
-
-/* The first n elements of v; what lies behind them is written to where the array, up to `end`, has it. */
-PLEAT_INLINE void FN(store_first)(T *y, V v, int64_t n, const T *end)
-{
-    if (n >= VL || end - y >= VL) {
-        FN(store)(y, v);
-        return;
-    }
-    T few[VL];
-    FN(store)(few, v);
-    for (int64_t l = 0; l < n; l++)
-        y[l] = few[l];
 }
 
 /* down[j] = the weighted sum of the box's rows in column first + j, for j below n, and zeros up to a whole vector. What
