@@ -204,7 +204,7 @@ PLEAT_INLINE V FN(sine)(V x, int quarters)
     const V low = ((rough - r) - third) - k * BIT(0x1.68c234p-39f, 0x1.45c06e0e68948p-86), z = r * r + (r + r) * low;
     const V sine = FN(copysign)(r + (r * z * FN(poly)(z, FN(sin_c), DEGREE(sin_c)) + low), r);
     const V cosine = FN(poly)(z, FN(cos_c), DEGREE(cos_c));
-    return (V)((IVEC)PICK(-(n & 1), cosine, sine) ^ (n & 2) << (BIT(32, 64) - 2));
+    return (V)((IVEC)PICK((n & 1) == 0, sine, cosine) ^ (n & 2) << (BIT(32, 64) - 2));
 }
 
 PLEAT_INLINE V FN(near_sin)(V x)
