@@ -44,6 +44,11 @@ static spot spot_of(const pleat_target *c, int64_t column)
     return (spot){ column % c->width, column / c->width % c->height, column / c->width / c->height };
 }
 
+static int64_t offset_of(const pleat_target *c, const spot *at)
+{
+    return at->image * c->image + at->y * c->line + at->x * c->column;
+}
+
 static void move_on(const pleat_target *c, spot *at, int64_t columns)
 {
     for (at->x += columns; at->x >= c->width; at->x -= c->width)

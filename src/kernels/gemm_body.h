@@ -136,25 +136,21 @@ ROWS(TILE)
 static void (*const FN(tiles)[])(const FN(tile) * t, int vectors) = { ROWS(TILE) };
 #undef TILE
 
-/* From a column at (x, y) and this offset on to the next. An offset and no pointer: behind the last column it may be
- * anywhere. */
-PLEAT_INLINE void FN(next_column)(const pleat_target *c, int64_t *at, int64_t *x, int64_t *y)
+/* An element of C in row i and column j of the biases: its sum, with what is added to it, and relu. */
+PLEAT_INLINE void FN(put)(T *c, T sum, const T *row_bias, int64_t i, const T *col_bias, int64_t j, bool add, bool relu)
 {
-    *at += c->column;
-    if (++*x < c->width)
-        return;
-    *x = 0;
-    *at += c->line - c->width * c->column;
-    if (++*y < c->height)
-        return;
-    *y = 0;
-    *at += c->image - c->height * c->line;
+    if (row_bias)
+        sum += row_bias[i];
+    if (col_bias)
+        sum += col_bias[j];
+    if (add)
+        sum += *c;
+    *c = relu && sum < 0 ? 0 : sum;
 }
 
 /* The same where C's tile is cut off, or its columns are not adjacent: by way of a whole tile, with the biases and C's
- * old elements added on the way out, in the same order. (x, y) is the first column's place. */
-static void FN(tile_edge)(const FN(tile) * t, const pleat_target *c, int64_t x, int64_t y, int64_t rows,
-                          int64_t columns)
+ * old elements added on the way out, in the same order. */
+static void FN(tile_edge)(const FN(tile) * t, const pleat_target *c, spot at, int64_t rows, int64_t columns)
 {
     T whole[MR * NR];
     FN(tile) inner = *t;
@@ -162,19 +158,13 @@ static void FN(tile_edge)(const FN(tile) * t, const pleat_target *c, int64_t x, 
     inner.row_bias = inner.col_bias = NULL;
     inner.relu = false;
     FN(tiles)[rows - 1](&inner, columns > VL ? 2 : 1);
-    int64_t at = 0;
-    for (int64_t j = 0; j < columns; j++) {
-        for (int64_t i = 0; i < rows; i++) {
-            T v = whole[i * NR + j];
-            if (t->row_bias)
-                v += t->row_bias[i];
-            if (t->col_bias)
-                v += t->col_bias[j];
-            if (t->add)
-                v += t->c[at + i * c->row];
-            t->c[at + i * c->row] = t->relu && v < 0 ? 0 : v;
-        }
-        FN(next_column)(c, &at, &x, &y);
+    const int64_t start = offset_of(c, &at);
+    for (int64_t j = 0, run; j < columns; j += run, move_on(c, &at, run)) {
+        run = least(c->width - at.x, columns - j);
+        T *to = t->c + (offset_of(c, &at) - start);
+        for (int64_t i = 0; i < rows; i++, to += c->row)
+            for (int64_t e = 0; e < run; e++)
+                FN(put)(to + e * c->column, whole[i * NR + j + e], t->row_bias, i, t->col_bias, j + e, t->add, t->relu);
     }
 }
 
@@ -219,14 +209,14 @@ PLEAT_INLINE void FN(tile_at)(const FN(run) * r, FN(tile) * t, int64_t i, int64_
                                                 : r->b_panels + (j - r->j_begin) * r->depth;
     t->b_step = b_lies ? p->b.step[2] : NR;
     t->col_bias = r->first && p->col_bias ? (const T *)p->col_bias + j : NULL;
-    t->c = (T *)c->base + i * c->row + at->image * c->image + at->y * c->line + at->x * c->column;
+    t->c = (T *)c->base + i * c->row + offset_of(c, at);
     if (r->c_comes)
         for (int64_t row = 0; row < rows; row++)
             FN(ask)((const char *)(t->c + row * c->row), 2);
     if ((columns == NR || columns == VL) && c->column == 1 && at->x + columns <= c->width)
         FN(tiles)[rows - 1](t, (int)(columns / VL));
     else
-        FN(tile_edge)(t, c, at->x, at->y, rows, columns);
+        FN(tile_edge)(t, c, *at, rows, columns);
 }
 
 /* Rows of tiles one after the other, so that all of the chunk of B stays in the L2 cache, and C is written in long
@@ -304,28 +294,19 @@ static void FN(add_slices)(const pleat_product *p, const void *partial, int64_t 
     enum { RUN = 256 };
     const pleat_target *c = &p->c;
     for (int64_t i = i_begin; i < i_end; i++) {
-        T *to = (T *)c->base + i * c->row;
-        int64_t at = 0, x = 0, y = 0;
-        for (int64_t j = 0; j < p->n; j += RUN) {
-            const int64_t run = p->n - j < RUN ? p->n - j : RUN;
+        spot at = { 0 };
+        for (int64_t j = 0, run; j < p->n; j += run, move_on(c, &at, run)) {
+            run = least(least(RUN, p->n - j), c->width - at.x);
             const T *from = (const T *)partial + i * p->n + j;
-            T sum[RUN];
+            T sum[RUN], *to = (T *)c->base + i * c->row + offset_of(c, &at);
             memcpy(sum, from, (size_t)run * sizeof(T));
             for (int64_t s = 1; s < slices; s++) {
                 from += p->m * p->n;
                 for (int64_t e = 0; e < run; e++)
                     sum[e] += from[e];
             }
-            for (int64_t e = 0; e < run; e++) {
-                if (p->row_bias)
-                    sum[e] += ((const T *)p->row_bias)[i];
-                if (p->col_bias)
-                    sum[e] += ((const T *)p->col_bias)[j + e];
-                if (p->accumulate)
-                    sum[e] += to[at];
-                to[at] = p->relu && sum[e] < 0 ? 0 : sum[e];
-                FN(next_column)(c, &at, &x, &y);
-            }
+            for (int64_t e = 0; e < run; e++)
+                FN(put)(to + e * c->column, sum[e], p->row_bias, i, p->col_bias, j + e, p->accumulate, p->relu);
         }
     }
 }
@@ -344,13 +325,13 @@ static void FN(pack_plain)(const T *from, int64_t lane, int64_t lanes, int64_t s
     }
 }
 
-/* Steps adjacent in memory: blocks of VL x VL, transposed in registers. A vector of the last lanes runs over into the
- * next step's first lanes, so vectors are written from the back. */
+/* Steps adjacent in memory: blocks of VL x VL, transposed in registers, along VL lanes at a time, as processors foresee
+ * only so many rows. A vector of the last lanes runs over into the next step's first lanes, so the last are first. */
 static void FN(pack_turned)(const T *from, int64_t lane, int64_t lanes, int64_t depth, int64_t width, T *panel)
 {
-    int64_t k = 0;
-    for (; k + VL <= depth; k += VL)
-        for (int64_t l = (width - 1) / VL * VL; l >= 0; l -= VL) {
+    const int64_t whole = depth / VL * VL;
+    for (int64_t l = (width - 1) / VL * VL; l >= 0; l -= VL)
+        for (int64_t k = 0; k < whole; k += VL) {
             V block[VL];
             PLEAT_UNROLL(16)
             for (int i = 0; i < VL; i++)
@@ -360,7 +341,7 @@ static void FN(pack_turned)(const T *from, int64_t lane, int64_t lanes, int64_t 
             for (int i = 0; i < VL; i++)
                 FN(store)(panel + (k + i) * width + l, block[i]);
         }
-    FN(pack_plain)(from + k, lane, lanes, 1, depth - k, width, panel + k * width);
+    FN(pack_plain)(from + whole, lane, lanes, 1, depth - whole, width, panel + whole * width);
 }
 
 /* Lanes adjacent in memory: a constant number of them is copied by vectors. */
@@ -447,16 +428,10 @@ PLEAT_INLINE void FN(direct_dots)(const pleat_gemm_work *w, const T *a, const T 
         }
 }
 
-PLEAT_INLINE void FN(put)(const pleat_gemm_work *w, int64_t i, int64_t j, T v)
+PLEAT_INLINE void FN(put_direct)(const pleat_gemm_work *w, int64_t i, int64_t j, T sum)
 {
-    if (w->row_bias)
-        v += ((const T *)w->row_bias)[i];
-    if (w->col_bias)
-        v += ((const T *)w->col_bias)[j];
     T *c = (T *)w->c + i * w->c_row + j * w->c_col;
-    if (w->accumulate)
-        v += *c;
-    *c = w->relu && v < 0 ? 0 : v;
+    FN(put)(c, sum, w->row_bias, i, w->col_bias, j, w->accumulate, w->relu);
 }
 
 static void FN(direct_sums)(const pleat_gemm_work *w, int64_t i, int rows, int64_t j, int vectors)
@@ -478,7 +453,7 @@ static void FN(direct_sums)(const pleat_gemm_work *w, int64_t i, int rows, int64
         FN(store)(e, sum[r][0]);
         FN(store)(e + VL, sum[r][1]);
         for (int n = 0; n < vectors * VL; n++)
-            FN(put)(w, i + r, j + n, e[n]);
+            FN(put_direct)(w, i + r, j + n, e[n]);
     }
 }
 
@@ -508,7 +483,7 @@ static void FN(direct)(const pleat_gemm_work *w)
                     FN(direct_dots)(w, a + i * w->a_row, b + j * w->b_col, rows, columns, out);
                 for (int r = 0; r < rows; r++)
                     for (int n = 0; n < columns; n++)
-                        FN(put)(w, i + r, j + n, out[r][n]);
+                        FN(put_direct)(w, i + r, j + n, out[r][n]);
             }
     }
     for (int64_t i = 0; i < w->m; i++)
@@ -516,7 +491,7 @@ static void FN(direct)(const pleat_gemm_work *w)
             T sum = 0;
             for (int64_t k = 0; k < w->k; k++)
                 sum += a[i * w->a_row + k * w->a_col] * b[k * w->b_row + j * w->b_col];
-            FN(put)(w, i, j, sum);
+            FN(put_direct)(w, i, j, sum);
         }
 }
 
