@@ -162,9 +162,9 @@ static void FN(tile_edge)(const FN(tile) * t, const pleat_target *c, spot at, in
     for (int64_t j = 0, run; j < columns; j += run, move_on(c, &at, run)) {
         run = least(c->width - at.x, columns - j);
         T *to = t->c + (offset_of(c, &at) - start);
-        for (int64_t i = 0; i < rows; i++, to += c->row)
-            for (int64_t e = 0; e < run; e++)
-                FN(put)(to + e * c->column, whole[i * NR + j + e], t->row_bias, i, t->col_bias, j + e, t->add, t->relu);
+        for (int64_t e = j; e < j + run; e++, to += c->column)
+            for (int64_t i = 0; i < rows; i++)
+                FN(put)(to + i * c->row, whole[i * NR + e], t->row_bias, i, t->col_bias, e, t->add, t->relu);
     }
 }
 
@@ -234,8 +234,9 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
     T *a_panel = scratch, *b_panels = a_panel + (most + SLACK) / SLACK * SLACK * MR;
     const bool by_panels = p->a.state != PLEAT_UNPACKED && p->b.state == PLEAT_IN_PLACE && most >= 2 * m &&
                            m * most * size <= A_STAYS && p->n * most * size > B_STAYS;
-    /* panels of A that are not in the cache are asked for while the ones before them are multiplied */
-    const bool a_comes = p->a.state == PLEAT_PACKED && m * most * size > A_STAYS;
+    /* panels of A that are not in the cache are asked for while the ones before them are multiplied, the next chunk's
+     * too */
+    const bool a_comes = p->a.state == PLEAT_PACKED && p->m * most * size > A_STAYS;
     FN(run)
     r = { .p = p,
           .i_begin = i_begin,
@@ -276,7 +277,7 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
                     p->a.pack(&p->a, i, least(r.height, i_end - i), r.k, r.depth, MR, a_panel);
                 FN(tile) t = FN(tiles_from)(&r, i);
                 at = spot_of(c, j_begin);
-                const T *next = a_comes && i_end - i > MR ? FN(panel)(&p->a, MR, i + MR, r.k) : NULL;
+                const T *next = a_comes && p->m - i > MR ? FN(panel)(&p->a, MR, i + MR, r.k) : NULL;
                 t.ahead_step = LINE;
                 for (int64_t j = j_begin; j < j_end; j += NR, move_on(c, &at, NR)) {
                     const int64_t asked = (j - j_begin) / NR * (r.depth / 2 * LINE);

@@ -3,7 +3,7 @@
  * The chunks are tiles of C, times the grid of products, and slices of K where these are too few to share out and
  * cutting C would cost more: each slice's product goes into a place of its own, and they are added up in order. All
  * cuts follow from the sizes. An operand that lies well is read where it lies; one that several chunks meet is packed
- * once, ahead of them all. */
+ * once, ahead of them all, and if it is a large B, part by part. */
 #include "ops/gemm.h"
 
 #include "kernels/kernels.h"
@@ -118,10 +118,15 @@ static bool spreads(int64_t stride, int64_t size)
     return bytes > 0 && rest <= PERIOD - LINE && (rest >= LINE || bytes < PERIOD);
 }
 
+/* Whether steps are one stride apart. */
+static bool is_matrix(const pleat_operand *o, int64_t k, pleat_dtype dtype)
+{
+    return o->pack == pleat_kernels_get()->gemm->pack_matrix[dtype] && o->size[1] >= k;
+}
+
 static bool lies_well(const pleat_operand *o, int64_t k, int64_t adjacent, int64_t stride, pleat_dtype dtype)
 {
-    return o->pack == pleat_kernels_get()->gemm->pack_matrix[dtype] && o->size[1] >= k && adjacent == 1 &&
-           spreads(stride, size_of(dtype));
+    return is_matrix(o, k, dtype) && adjacent == 1 && spreads(stride, size_of(dtype));
 }
 
 static bool is_shared(const pleat_product_grid *grid, const int64_t *stride)
@@ -180,12 +185,60 @@ static char *packed_ahead(pleat_operand *o, int64_t lanes, int64_t width, int64_
     char *to = pleat_alloc((size_t)(panels * panel));
     if (!to)
         return NULL;
-    pleat_parallel_for(panels, 8 + 16384 / (width * steps), pack_ahead,
+    /* some at once, as what is read then lies in longer rows */
+    const int64_t some = min(8, ceil_div(panels, 2)), enough = 1 + 32768 / (width * steps);
+    pleat_parallel_for(panels, some > enough ? some : enough, pack_ahead,
                        &(packing){ o, lanes, width, steps, panel, size, to });
     o->base = to;
     o->lane = panel / size;
     o->state = PLEAT_PACKED;
     return to;
+}
+
+/* A large product of matrices that have to be packed: all of A, and as much of B at a time as stays in the L2 cache,
+ * which A meets before the next. So B's panels are always in the same memory, and come from the cache again and again.
+ */
+static pleat_status run_by_parts(const pleat_product *whole)
+{
+    const struct pleat_gemm_kernels *kernels = pleat_kernels_get()->gemm;
+    const int64_t size = size_of(whole->dtype), m = whole->m, n = whole->n, k = whole->k,
+                  tile_m = kernels->tile_m[whole->dtype], tile_n = kernels->tile_n[whole->dtype],
+                  depth = ceil_div(k, ceil_div(k * size, PLEAT_GEMM_DEPTH)),
+                  columns = part(n, ceil_div(n * depth * size, CHUNK_B_BYTES), tile_n);
+    pleat_operand a = whole->a;
+    char *a_packed = packed_ahead(&a, m, tile_m, k, size);
+    pleat_status status = a_packed ? PLEAT_OK : PLEAT_ENOMEM;
+    for (int64_t j = 0; j < n; j += columns)
+        for (int64_t begin = 0; begin < k && !status; begin += depth) {
+            pleat_product p = *whole;
+            p.n = p.c.width = min(columns, n - j);
+            p.k = min(depth, k - begin);
+            p.a = a;
+            p.a.base = moved(a.base, begin * tile_m, size);
+            p.b.base = moved(p.b.base, j * p.b.lane + begin * p.b.step[2], size);
+            p.c.base = (char *)p.c.base + j * p.c.column * size;
+            p.accumulate = p.accumulate || begin > 0;
+            p.row_bias = begin > 0 ? NULL : p.row_bias;
+            p.col_bias = begin > 0 ? NULL : moved(p.col_bias, j, size);
+            p.relu = p.relu && begin + depth >= k;
+            char *b_packed = packed_ahead(&p.b, p.n, tile_n, p.k, size);
+            plan w = { .product = &p,
+                       .grid = &(pleat_product_grid){ .dims = 0 },
+                       .rows = tile_m,
+                       .columns = p.n,
+                       .slice = p.k,
+                       .row_chunks = ceil_div(m, tile_m),
+                       .column_chunks = 1,
+                       .slices = 1,
+                       .scratch = b_packed /* nobody's: there is nothing left to pack */ };
+            if (b_packed)
+                pleat_parallel_for(w.row_chunks, 1, run_chunks, &w);
+            else
+                status = PLEAT_ENOMEM;
+            pleat_free(b_packed);
+        }
+    pleat_free(a_packed);
+    return status;
 }
 
 pleat_status pleat_products(const pleat_product *product, const pleat_product_grid *grid)
@@ -211,10 +264,12 @@ pleat_status pleat_products(const pleat_product *product, const pleat_product_gr
     if (lies_well(&p.a, k, p.a.step[2], p.a.lane, p.dtype))
         p.a.state = PLEAT_IN_PLACE;
     /* many rows meet B's vectors: they had better not lie across the borders of cache lines, nor far apart */
-    const bool better_packed =
-        (p.b.step[2] * size % 64 != 0 && m >= 8 * tile_m) || (n * k * size > FAR_B_BYTES && m >= 24 * tile_m);
-    if (!better_packed && lies_well(&p.b, k, p.b.lane, p.b.step[2], p.dtype))
+    const bool far = n * k * size > FAR_B_BYTES && m >= 24 * tile_m;
+    if (!far && (p.b.step[2] * size % 64 == 0 || m < 8 * tile_m) && lies_well(&p.b, k, p.b.lane, p.b.step[2], p.dtype))
         p.b.state = PLEAT_IN_PLACE;
+    if (far && count == 1 && n >= 4 * tile_n && p.c.width >= n && p.a.state == PLEAT_UNPACKED &&
+        is_matrix(&p.a, k, p.dtype) && is_matrix(&p.b, k, p.dtype) && m * k * size <= PACK_AHEAD)
+        return run_by_parts(&p);
     bool a_ahead = p.a.state == PLEAT_UNPACKED && is_shared(grid, grid->a) && m * k * size <= PACK_AHEAD;
     bool b_ahead = p.b.state == PLEAT_UNPACKED && is_shared(grid, grid->b) && n * k * size <= PACK_AHEAD;
     plan w = { .product = &p, .grid = grid, .whole = product };
