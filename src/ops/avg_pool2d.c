@@ -4,6 +4,7 @@
 #include "kernels/kernels.h"
 #include "ops/ops.h"
 #include "ops/pool.h"
+#include "ops/reals.h"
 #include "tensor/error.h"
 #include "tensor/memory.h"
 
@@ -93,14 +94,6 @@ static bool are_pairs(const int64_t *bounds, const double *divisor, int64_t n)
     return pairs;
 }
 
-static void put(void *to, pleat_dtype dtype, int64_t i, double value)
-{
-    if (dtype == PLEAT_F32)
-        ((float *)to)[i] = (float)value;
-    else
-        ((double *)to)[i] = value;
-}
-
 static void box_rows(int64_t begin, int64_t end, void *ctx)
 {
     pleat_kernels_get()->pool->boxes(ctx, begin, end);
@@ -129,14 +122,14 @@ static pleat_status run(const avg_params *p, pleat_hw image, const pleat_tensor 
     inverse(bounds, windows.h, image.h, inverted);
     inverse(bounds + 2 * rows, windows.w, image.w, inverted + 2 * rows);
     for (size_t i = 0; i < most; i++) {
-        put(one, dtype, (int64_t)i, 1);
-        put(factor, dtype, (int64_t)i, 1);
+        set_real(one, dtype, (int64_t)i, 1);
+        set_real(factor, dtype, (int64_t)i, 1);
     }
     for (int64_t o = 0; o < windows.h; o++)
-        put(factor, dtype, o, 1 / (divisor[o] * (double)(p->divisor ? p->divisor : 1)));
+        set_real(factor, dtype, o, 1 / (divisor[o] * (double)(p->divisor ? p->divisor : 1)));
     void *column_factor = (char *)(void *)factor + (size_t)rows * pleat_dtype_size(dtype);
     for (int64_t o = 0; o < windows.w; o++)
-        put(column_factor, dtype, o, 1 / divisor[rows + o]);
+        set_real(column_factor, dtype, o, 1 / divisor[rows + o]);
 
     const int64_t *used = adjoint ? inverted : bounds;
     pleat_box_work work = { .dtype = dtype,

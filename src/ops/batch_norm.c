@@ -18,6 +18,8 @@
 #include "kernels/norm.h"
 #include "ops/elementwise.h"
 #include "ops/ops.h"
+#include "ops/reals.h"
+#include "ops/running.h"
 #include "tensor/error.h"
 #include "tensor/memory.h"
 
@@ -73,17 +75,7 @@ static pleat_norm_work work_of(const pleat_call *call)
 /* Element i of a floating tensor; `otherwise` where there is none. */
 static double element(const pleat_tensor *t, int64_t i, double otherwise)
 {
-    if (!t)
-        return otherwise;
-    return pleat_dtype_of(t) == PLEAT_F32 ? (double)pleat_data_f32(t)[i] : pleat_data_f64(t)[i];
-}
-
-static void set(void *data, pleat_dtype dtype, int64_t i, double value)
-{
-    if (dtype == PLEAT_F32)
-        ((float *)data)[i] = (float)value;
-    else
-        ((double *)data)[i] = value;
+    return t ? real_at(pleat_data(t), pleat_dtype_of(t), i) : otherwise;
 }
 
 /* The per-channel numbers of the kernels: five arrays of the dtype in one block. */
@@ -109,7 +101,7 @@ static pleat_status coefficients_make(pleat_norm_work *work, coefficients *k)
 /* The kernel's a (x - center) + ... for a (x - mean) + ...: returns the rest of a (center - mean). */
 static double split(const coefficients *k, pleat_dtype dtype, int64_t c, double mean, double a)
 {
-    set(k->center, dtype, c, mean);
+    set_real(k->center, dtype, c, mean);
     return dtype == PLEAT_F32 ? a * ((double)(float)mean - mean) : 0;
 }
 
@@ -199,8 +191,8 @@ static void line(const norm_job *job, void *shift, int64_t c)
     const pleat_dtype dtype = job->work->dtype;
     const double scale = element(call->in[WEIGHT], c, 1) * (1 / sqrt(element(job->var, c, 0) + params->eps));
     const double rest = split(job->k, dtype, c, element(job->mean, c, 0), scale);
-    set(job->k->scale, dtype, c, scale);
-    set(shift, dtype, c, element(call->in[BIAS], c, 0) + rest);
+    set_real(job->k->scale, dtype, c, scale);
+    set_real(shift, dtype, c, element(call->in[BIAS], c, 0) + rest);
 }
 
 static void line_of_result(const norm_job *job, int64_t c)
@@ -242,20 +234,20 @@ static void finish(const norm_job *job, int64_t c)
     const double r = 1 / sqrt(element(job->var, c, 0) + params->eps), count = (double)(work->n * work->s);
     const double scale = element(job->call->in[WEIGHT], c, 1) * r;
     if (job->dweight)
-        set(job->dweight, dtype, c, product * r);
+        set_real(job->dweight, dtype, c, product * r);
     if (job->dbias)
-        set(job->dbias, dtype, c, sum);
+        set_real(job->dbias, dtype, c, sum);
     if (job->dmean)
-        set(job->dmean, dtype, c, -scale * sum);
+        set_real(job->dmean, dtype, c, -scale * sum);
     if (job->dvar)
-        set(job->dvar, dtype, c, -0.5 * scale * r * r * product);
+        set_real(job->dvar, dtype, c, -0.5 * scale * r * r * product);
     if (!work->y)
         return;
     const double slope = job->batch ? -scale * r * r * product / count : 0;
     const double rest = split(job->k, dtype, c, job->batch ? element(job->mean, c, 0) : 0, slope);
-    set(job->k->scale, dtype, c, scale);
-    set(job->k->slope, dtype, c, slope);
-    set(job->k->shift, dtype, c, job->batch ? rest - scale * sum / count : 0);
+    set_real(job->k->scale, dtype, c, scale);
+    set_real(job->k->slope, dtype, c, slope);
+    set_real(job->k->shift, dtype, c, job->batch ? rest - scale * sum / count : 0);
 }
 
 /* Both backward kernels; batch: mean and variance are of x itself. What is kept is what the wanted gradients read: x
@@ -513,57 +505,6 @@ const pleat_op pleat_op_batch_norm_eval = { EVALUATION(batch_norm_eval), .keeps 
 const pleat_op pleat_op_batch_norm_eval_relu = { EVALUATION(batch_norm_eval_relu), .keeps = KEEPS(PLEAT_KEEP_OUT(0)) };
 
 /* ---- The public function ---- */
-
-/* Whether the running statistic can be moved once the forward is done: that must not fail any more. */
-static pleat_status check_running(const pleat_tensor *t, const char *name, const pleat_tensor *x)
-{
-    if (!t || !x || pleat_ndim(x) < 2)
-        return PLEAT_OK;
-    if (pleat_ndim(t) != 1 || pleat_size(t, 0) != pleat_size(x, 1))
-        return pleat_fail(PLEAT_ESHAPE, "%s %s must be %s, one for each channel of input %s", name,
-                          pleat_shape_text(pleat_shape_of(t)).text,
-                          pleat_shape_text(PLEAT_SHAPE(pleat_size(x, 1))).text,
-                          pleat_shape_text(pleat_shape_of(x)).text);
-    if (pleat_dtype_of(t) != pleat_dtype_of(x))
-        return pleat_fail(PLEAT_EDTYPE, "%s is %s, the input %s", name, pleat_dtype_name(pleat_dtype_of(t)),
-                          pleat_dtype_name(pleat_dtype_of(x)));
-    if (!pleat_is_contiguous(t))
-        return pleat_fail(PLEAT_EINVAL, "%s must be contiguous to be moved", name);
-    if (pleat_requires_grad(t))
-        return pleat_fail(PLEAT_EGRAD, "%s requires a gradient, and is moved off the tape", name);
-    return PLEAT_OK;
-}
-
-void pleat_move_running(pleat_tensor *running, const pleat_tensor *batch, double momentum, double factor)
-{
-    void *data = running ? pleat_data_mut(running) : NULL;
-    const int64_t channels = pleat_numel(running), images = channels ? pleat_numel(batch) / channels : 0;
-    for (int64_t c = 0; data && c < channels; c++) {
-        double sum = 0;
-        for (int64_t n = 0; n < images; n++)
-            sum += element(batch, n * channels + c, 0);
-        const double to = (1 - momentum) * element(running, c, 0) + momentum * factor * sum / (double)images;
-        set(data, pleat_dtype_of(running), c, to);
-    }
-}
-
-/* What running statistics are moved by. */
-double pleat_momentum(const pleat_batch_norm_opts *o)
-{
-    return o->cumulative ? 1 / (double)o->batches : o->momentum == 0 ? 0.1 : o->momentum;
-}
-
-pleat_status pleat_check_statistics(const pleat_tensor *x, const pleat_tensor *mean, const pleat_tensor *var,
-                                    const pleat_batch_norm_opts *o)
-{
-    if (o->cumulative && o->batches < 1)
-        return pleat_fail(PLEAT_EINVAL, "batches must count this one, so be at least 1, not %lld",
-                          (long long)o->batches);
-    if (!isfinite(o->momentum))
-        return pleat_fail(PLEAT_EINVAL, "momentum must be finite, not %g", o->momentum);
-    const pleat_status status = check_running(mean, "running_mean", x);
-    return status == PLEAT_OK ? check_running(var, "running_var", x) : status;
-}
 
 pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tensor *bias, pleat_tensor *running_mean,
                                pleat_tensor *running_var, bool training, const pleat_batch_norm_opts *opts)

@@ -6,6 +6,7 @@
 
 #include "kernels/fft.h"
 #include "ops/integers.h"
+#include "ops/reals.h"
 #include "tensor/memory.h"
 
 #include <pleat/parallel.h>
@@ -43,18 +44,27 @@ bool pleat_fft_fits(const pleat_product *product, pleat_hw phases, bool by_weigh
 
 /* ---- The plan ---- */
 
+/* The images, or the results, which by weight are gradients. */
+typedef struct {
+    const void *base;
+    int64_t channels;            /* of a group */
+    int64_t group, plane, image; /* steps */
+    pleat_hw size;               /* of a plane */
+    pleat_hw low, extent;        /* where the first tile begins; a tile's pixels */
+    char *spectra;               /* of the stage; results that are made have none */
+} planes;
+
 typedef struct {
     const pleat_product *product;
     const pleat_product_grid *groups;
     pleat_fft_work work;
     int64_t size, lanes, frequencies;
-    int64_t c, o, count; /* channels of a group, of the image and of the result; groups */
-    pleat_hw taps, low, tiles;
-    int64_t step_h, step_w;               /* pixels of the result in a tile */
+    planes x, y;
+    int64_t count; /* groups */
+    pleat_hw taps, tiles;
     int64_t images, vectors, first, last; /* vectors of tiles; those of the stage */
     int64_t pairs;                        /* kernels, rounded up to whole vectors */
-    int64_t x_image, x_plane;
-    char *twiddle, *w, *x, *dy, *scratch;
+    char *twiddle, *w, *scratch;
     int64_t scratch_size;
 } plan;
 
@@ -104,67 +114,76 @@ double pleat_fft_cost(const pleat_product *product, bool by_weight)
 static plan plan_of(const pleat_product *product, const pleat_product_grid *groups, bool by_weight)
 {
     const pleat_patches *p = product->b.source;
+    const pleat_operand *a = &product->a;
+    const pleat_target *c = &product->c;
     const struct pleat_fft_kernels *kernels = pleat_kernels_get()->fft;
     plan l = { .product = product,
                .groups = groups,
                .size = size_of(product->dtype),
                .lanes = kernels->vector[product->dtype],
-               .o = product->m,
                .count = groups->size[0],
-               .taps = p->taps,
-               .low = { lowest(p->origin.h, p->tap_step.h, p->taps.h), lowest(p->origin.w, p->tap_step.w, p->taps.w) },
-               .x_plane = p->channel,
-               .x_image = p->image };
+               .taps = p->taps };
     double least;
-    l.c = (by_weight ? product->n : product->k) / (p->taps.h * p->taps.w);
+    const int64_t side = best_side(product, by_weight, l.lanes, &least);
+    l.x = (planes){ .base = product->b.base,
+                    .channels = (by_weight ? product->n : product->k) / (p->taps.h * p->taps.w),
+                    .group = groups->b[0],
+                    .plane = p->channel,
+                    .image = p->image,
+                    .size = p->size,
+                    .low = { lowest(p->origin.h, p->tap_step.h, p->taps.h),
+                             lowest(p->origin.w, p->tap_step.w, p->taps.w) },
+                    .extent = { side, side } };
+    l.y = (planes){ .base = by_weight ? a->base : c->base,
+                    .channels = product->m,
+                    .group = by_weight ? groups->a[0] : groups->c[0],
+                    .plane = by_weight ? a->lane : c->row,
+                    .image = by_weight ? a->step[1] : c->image,
+                    .size = p->windows,
+                    .extent = { side - p->taps.h + 1, side - p->taps.w + 1 } };
     l.images = (by_weight ? product->k : product->n) / (p->windows.h * p->windows.w);
-    l.work = (pleat_fft_work){ .dtype = product->dtype, .side = best_side(product, by_weight, l.lanes, &least) };
-    l.frequencies = pleat_fft_frequencies(l.work.side);
-    l.step_h = l.work.side - p->taps.h + 1;
-    l.step_w = l.work.side - p->taps.w + 1;
-    l.tiles = (pleat_hw){ ceil_div(p->windows.h, l.step_h), ceil_div(p->windows.w, l.step_w) };
+    l.work = (pleat_fft_work){ .dtype = product->dtype, .side = side };
+    l.frequencies = pleat_fft_frequencies(side);
+    l.tiles = (pleat_hw){ ceil_div(p->windows.h, l.y.extent.h), ceil_div(p->windows.w, l.y.extent.w) };
     l.vectors = ceil_div(l.images * l.tiles.h * l.tiles.w, l.lanes);
-    l.pairs = ceil_div(l.count * l.o * l.c, l.lanes) * l.lanes;
+    l.pairs = ceil_div(l.count * l.x.channels * l.y.channels, l.lanes) * l.lanes;
     l.scratch_size = (kernels->scratch(&l.work) + 63) / 64 * 64;
     return l;
 }
 
-/* Bytes of a vector's spectra, of so many channels. */
-static int64_t spectra(const plan *l, int64_t channels)
+/* Bytes of the spectra of so many vectors. */
+static int64_t spectra(const plan *l, const planes *of, int64_t vectors)
 {
-    return l->frequencies * channels * 2 * l->lanes * l->size;
+    return vectors * l->count * of->channels * l->frequencies * 2 * l->lanes * l->size;
 }
 
-/* Where a channel's begins among those of vectors, which lie group by group: a group of `channels` shares its
- * frequencies. */
-static int64_t spectrum_of(const plan *l, int64_t vector, int64_t channel, int64_t channels)
+/* Where a channel's begins among those of the stage, which lie vector by vector and group by group: the channels of a
+ * group share its frequencies. */
+static char *spectrum_of(const plan *l, const planes *of, int64_t vector, int64_t channel)
 {
-    return spectra(l, (vector * l->count + channel / channels) * channels) +
-           channel % channels * 2 * l->lanes * l->size;
+    return of->spectra + spectra(l, of, vector) +
+           (channel / of->channels * of->channels * l->frequencies + channel % of->channels) * 2 * l->lanes * l->size;
 }
 
-/* Gets memory for the twiddles, the kernels (of `pairs`), `vectors` vectors' spectra of x's and dy's channels, and the
- * scratch; and fills in the twiddles. */
-static pleat_status set_up(plan *l, int64_t vectors, int64_t x_channels, int64_t dy_channels)
+/* Gets memory for the twiddles, the kernels (of `pairs`), the spectra of so many vectors, of images and, by weight, of
+ * gradients, and the scratch; and fills in the twiddles. */
+static pleat_status set_up(plan *l, int64_t vectors, bool by_weight)
 {
     const int64_t side = l->work.side, twiddles = (2 * side * l->size + 63) / 64 * 64;
     const int64_t w = l->frequencies * 2 * l->pairs * l->size;
-    const int64_t x = vectors * spectra(l, x_channels), dy = vectors * spectra(l, dy_channels);
-    l->twiddle = pleat_alloc((size_t)(twiddles + w + x + dy + pleat_threads() * l->scratch_size));
+    const int64_t x = spectra(l, &l->x, vectors), y = by_weight ? spectra(l, &l->y, vectors) : 0;
+    l->twiddle = pleat_alloc((size_t)(twiddles + w + x + y + pleat_threads() * l->scratch_size));
     if (!l->twiddle)
         return PLEAT_ENOMEM;
     l->w = l->twiddle + twiddles;
-    l->x = l->w + w;
-    l->dy = l->x + x;
-    l->scratch = l->dy + dy;
+    l->x.spectra = l->w + w;
+    l->y.spectra = l->x.spectra + x;
+    l->scratch = l->y.spectra + y;
     l->work.twiddle = l->twiddle;
     for (int64_t p = 0; p < side; p++) {
         const double angle = 2 * acos(-1) * (double)p / (double)side, values[] = { cos(angle), sin(angle) };
         for (int i = 0; i < 2; i++)
-            if (l->work.dtype == PLEAT_F64)
-                ((double *)(void *)l->twiddle)[2 * p + i] = values[i];
-            else
-                ((float *)(void *)l->twiddle)[2 * p + i] = (float)values[i];
+            set_real(l->twiddle, l->work.dtype, 2 * p + i, values[i]);
     }
     return PLEAT_OK;
 }
@@ -182,11 +201,11 @@ typedef struct {
     pleat_hw first[LANES], last[LANES];
 } tiles;
 
-/* The tiles of a vector, of planes of that size, at `low` from where their results begin and of so many pixels. */
-static void tiles_of(const plan *l, int64_t vector, pleat_hw size, pleat_hw low, pleat_hw extent, int64_t image,
-                     tiles *t)
+/* The tiles of a vector: the results lie where their images do, but for `low`. */
+static void tiles_of(const plan *l, const planes *of, int64_t vector, tiles *t)
 {
     const int64_t each = l->tiles.h * l->tiles.w;
+    const pleat_hw size = of->size, extent = of->extent, step = l->y.extent;
     t->places = (pleat_fft_places){ .offset = t->offset,
                                     .first = t->first,
                                     .last = t->last,
@@ -196,34 +215,39 @@ static void tiles_of(const plan *l, int64_t vector, pleat_hw size, pleat_hw low,
                                     .scale = 1 };
     for (int64_t i = 0; i < t->places.lanes; i++) {
         const int64_t tile = vector * l->lanes + i;
-        const int64_t y = tile % each / l->tiles.w * l->step_h + low.h, x = tile % l->tiles.w * l->step_w + low.w;
-        t->offset[i] = tile / each * image + y * size.w + x;
+        const int64_t y = tile % each / l->tiles.w * step.h + of->low.h, x = tile % l->tiles.w * step.w + of->low.w;
+        t->offset[i] = tile / each * of->image + y * size.w + x;
         t->first[i] = (pleat_hw){ min(max(-y, 0), extent.h), min(max(-x, 0), extent.w) };
         t->last[i] =
             (pleat_hw){ max(min(size.h - y, extent.h), t->first[i].h), max(min(size.w - x, extent.w), t->first[i].w) };
     }
 }
 
-static const pleat_patches *patches_of(const plan *l)
+/* Channel by channel of the stage's vectors. */
+static void turn(const plan *l, const planes *of, int64_t begin, int64_t end)
 {
-    return l->product->b.source;
+    const int64_t channels = l->count * of->channels;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t vector = i / channels, channel = i % channels;
+        const int64_t plane = channel / of->channels * of->group + channel % of->channels * of->plane;
+        tiles t;
+        tiles_of(l, of, l->first + vector, &t);
+        pleat_kernels_get()->fft->transform(&l->work, (const char *)of->base + plane * l->size, &t.places,
+                                            scratch_of(l), spectrum_of(l, of, vector, channel),
+                                            of->channels * 2 * l->lanes, l->lanes);
+    }
 }
 
-/* Channel by channel of the stage's vectors. */
 static void turn_images(int64_t begin, int64_t end, void *ctx)
 {
     const plan *l = ctx;
-    const int64_t channels = l->count * l->c, side = l->work.side;
-    for (int64_t i = begin; i < end; i++) {
-        const int64_t vector = i / channels, channel = i % channels;
-        tiles t;
-        tiles_of(l, l->first + vector, patches_of(l)->size, l->low, (pleat_hw){ side, side }, l->x_image, &t);
-        const char *base = (const char *)l->product->b.base +
-                           (channel / l->c * l->groups->b[0] + channel % l->c * l->x_plane) * l->size;
-        pleat_kernels_get()->fft->transform(&l->work, base, &t.places, scratch_of(l),
-                                            l->x + spectrum_of(l, vector, channel, l->c), l->c * 2 * l->lanes,
-                                            l->lanes);
-    }
+    turn(l, &l->x, begin, end);
+}
+
+static void turn_gradients(int64_t begin, int64_t end, void *ctx)
+{
+    const plan *l = ctx;
+    turn(l, &l->y, begin, end);
 }
 
 /* ---- Kernels ---- */
@@ -233,18 +257,20 @@ static void turn_images(int64_t begin, int64_t end, void *ctx)
 static void kernels_of(const plan *l, int64_t pair, int64_t group, int64_t out, int64_t in, int64_t row, int64_t column,
                        tiles *t)
 {
-    const bool back_h = patches_of(l)->tap_step.h < 0, back_w = patches_of(l)->tap_step.w < 0;
+    const pleat_patches *p = l->product->b.source;
+    const bool back_h = p->tap_step.h < 0, back_w = p->tap_step.w < 0;
+    const int64_t outputs = l->y.channels, inputs = l->x.channels;
     t->places = (pleat_fft_places){ .offset = t->offset,
                                     .first = t->first,
                                     .last = t->last,
-                                    .lanes = min(l->lanes, l->count * l->o * l->c - pair),
+                                    .lanes = min(l->lanes, l->count * outputs * inputs - pair),
                                     .row = back_h ? -row : row,
                                     .column = back_w ? -column : column };
     const double n = (double)l->work.side;
     t->places.scale = 1 / (n * n);
     for (int64_t i = 0; i < t->places.lanes; i++) {
-        const int64_t o = (pair + i) / l->c, c = (pair + i) % l->c;
-        t->offset[i] = o / l->o * group + o % l->o * out + c * in + (back_h ? (l->taps.h - 1) * row : 0) +
+        const int64_t o = (pair + i) / inputs, c = (pair + i) % inputs;
+        t->offset[i] = o / outputs * group + o % outputs * out + c * in + (back_h ? (l->taps.h - 1) * row : 0) +
                        (back_w ? (l->taps.w - 1) * column : 0);
         t->first[i] = (pleat_hw){ 0, 0 };
         t->last[i] = l->taps;
@@ -271,35 +297,34 @@ static void turn_kernels(int64_t begin, int64_t end, void *ctx)
 static void make_results(int64_t begin, int64_t end, void *ctx)
 {
     const plan *l = ctx;
-    const pleat_product *p = l->product;
-    const int64_t blocks = ceil_div(l->o, PLEAT_FFT_OUTPUTS);
+    const planes *x = &l->x, *y = &l->y;
+    const char *bias = l->product->row_bias;
+    const int64_t blocks = ceil_div(y->channels, PLEAT_FFT_OUTPUTS);
     for (int64_t i = begin; i < end; i++) {
         const int64_t vector = i / blocks / l->count, group = i / blocks % l->count, o = i % blocks * PLEAT_FFT_OUTPUTS;
-        const int64_t pair = (group * l->o + o) * l->c;
+        const int64_t pair = (group * y->channels + o) * x->channels;
         tiles t;
-        tiles_of(l, l->first + vector, patches_of(l)->windows, (pleat_hw){ 0, 0 }, (pleat_hw){ l->step_h, l->step_w },
-                 p->c.image, &t);
-        const char *bias = p->row_bias;
+        tiles_of(l, y, l->first + vector, &t);
         pleat_kernels_get()->fft->multiply(
-            &l->work, l->x + spectrum_of(l, vector, group * l->c, l->c), l->c * 2 * l->lanes, l->w + pair * l->size,
-            l->pairs, l->c, min(l->o - o, PLEAT_FFT_OUTPUTS),
-            bias ? bias + (group * l->groups->row_bias[0] + o) * l->size : NULL, p->relu, &t.places, p->c.row,
-            scratch_of(l), (char *)p->c.base + (group * l->groups->c[0] + o * p->c.row) * l->size);
+            &l->work, spectrum_of(l, x, vector, group * x->channels), x->channels * 2 * l->lanes, l->w + pair * l->size,
+            l->pairs, x->channels, min(y->channels - o, PLEAT_FFT_OUTPUTS),
+            bias ? bias + (group * l->groups->row_bias[0] + o) * l->size : NULL, l->product->relu, &t.places, y->plane,
+            scratch_of(l), (char *)l->product->c.base + (group * y->group + o * y->plane) * l->size);
     }
 }
 
 pleat_status pleat_conv_fft(const pleat_product *product, const pleat_product_grid *groups)
 {
     plan l = plan_of(product, groups, false);
-    const int64_t channels = l.count * l.c, most = max(1, STAGE_BYTES / spectra(&l, channels));
-    const int64_t vectors = min(l.vectors, most);
-    if (set_up(&l, vectors, channels, 0) != PLEAT_OK)
+    const int64_t vectors = min(l.vectors, max(1, STAGE_BYTES / spectra(&l, &l.x, 1)));
+    if (set_up(&l, vectors, false) != PLEAT_OK)
         return PLEAT_ENOMEM;
     pleat_parallel_for(l.pairs / l.lanes, 1, turn_kernels, &l);
     for (l.first = 0; l.first < l.vectors; l.first = l.last) {
         l.last = min(l.first + vectors, l.vectors);
-        pleat_parallel_for((l.last - l.first) * channels, 1, turn_images, &l);
-        pleat_parallel_for((l.last - l.first) * l.count * ceil_div(l.o, PLEAT_FFT_OUTPUTS), 1, make_results, &l);
+        const int64_t all = (l.last - l.first) * l.count;
+        pleat_parallel_for(all * l.x.channels, 1, turn_images, &l);
+        pleat_parallel_for(all * ceil_div(l.y.channels, PLEAT_FFT_OUTPUTS), 1, make_results, &l);
     }
     pleat_free(l.twiddle);
     return PLEAT_OK;
@@ -307,31 +332,14 @@ pleat_status pleat_conv_fft(const pleat_product *product, const pleat_product_gr
 
 /* ---- By weight ---- */
 
-static void turn_gradients(int64_t begin, int64_t end, void *ctx)
-{
-    const plan *l = ctx;
-    const pleat_operand *a = &l->product->a;
-    const int64_t channels = l->count * l->o;
-    for (int64_t i = begin; i < end; i++) {
-        const int64_t vector = i / channels, channel = i % channels;
-        tiles t;
-        tiles_of(l, l->first + vector, patches_of(l)->windows, (pleat_hw){ 0, 0 }, (pleat_hw){ l->step_h, l->step_w },
-                 a->step[1], &t);
-        const char *base =
-            (const char *)a->base + (channel / l->o * l->groups->a[0] + channel % l->o * a->lane) * l->size;
-        pleat_kernels_get()->fft->transform(&l->work, base, &t.places, scratch_of(l),
-                                            l->dy + spectrum_of(l, vector, channel, l->o), l->o * 2 * l->lanes,
-                                            l->lanes);
-    }
-}
-
 static void add_up(int64_t begin, int64_t end, void *ctx)
 {
     const plan *l = ctx;
+    const int64_t x = l->x.channels, y = l->y.channels;
     for (int64_t group = 0; group < l->count; group++)
-        pleat_kernels_get()->fft->accumulate(
-            &l->work, l->x + spectrum_of(l, 0, group * l->c, l->c), l->c, l->dy + spectrum_of(l, 0, group * l->o, l->o),
-            l->o, l->count, l->last - l->first, begin, end, l->w + group * l->o * l->c * l->size, l->pairs);
+        pleat_kernels_get()->fft->accumulate(&l->work, spectrum_of(l, &l->x, 0, group * x), x,
+                                             spectrum_of(l, &l->y, 0, group * y), y, l->count, l->last - l->first,
+                                             begin, end, l->w + group * y * x * l->size, l->pairs);
 }
 
 static void turn_kernels_back(int64_t begin, int64_t end, void *ctx)
@@ -355,15 +363,15 @@ static void clear(int64_t begin, int64_t end, void *ctx)
 pleat_status pleat_conv_fft_weight(const pleat_product *product, const pleat_product_grid *groups)
 {
     plan l = plan_of(product, groups, true);
-    const int64_t channels = l.count * l.c, outputs = l.count * l.o;
-    const int64_t vectors = min(l.vectors, max(1, STAGE_BYTES / (spectra(&l, channels) + spectra(&l, outputs))));
-    if (set_up(&l, vectors, channels, outputs) != PLEAT_OK)
+    const int64_t vectors = min(l.vectors, max(1, STAGE_BYTES / (spectra(&l, &l.x, 1) + spectra(&l, &l.y, 1))));
+    if (set_up(&l, vectors, true) != PLEAT_OK)
         return PLEAT_ENOMEM;
     pleat_parallel_for(l.frequencies, 1 + (1 << 16) / l.pairs, clear, &l);
     for (l.first = 0; l.first < l.vectors; l.first = l.last) {
         l.last = min(l.first + vectors, l.vectors);
-        pleat_parallel_for((l.last - l.first) * channels, 1, turn_images, &l);
-        pleat_parallel_for((l.last - l.first) * outputs, 1, turn_gradients, &l);
+        const int64_t all = (l.last - l.first) * l.count;
+        pleat_parallel_for(all * l.x.channels, 1, turn_images, &l);
+        pleat_parallel_for(all * l.y.channels, 1, turn_gradients, &l);
         pleat_parallel_for(l.frequencies, 16, add_up, &l);
     }
     pleat_parallel_for(l.pairs / l.lanes, 1, turn_kernels_back, &l);

@@ -12,6 +12,7 @@
 #include "kernels/kernels.h"
 #include "kernels/softmax.h"
 #include "ops/ops.h"
+#include "ops/reals.h"
 #include "tensor/error.h"
 #include "tensor/memory.h"
 #include "tensor/tensor.h"
@@ -95,11 +96,6 @@ typedef struct {
     double total;       /* what the mean divides by: the sum of w[t], that is the number of lines without weights */
 } loss;
 
-static double real(const void *data, pleat_dtype dtype, int64_t i)
-{
-    return dtype == PLEAT_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
-}
-
 static bool ignored(const loss *l, int64_t line)
 {
     return l->params->ignore && l->target[line] == l->params->ignore_index;
@@ -107,7 +103,7 @@ static bool ignored(const loss *l, int64_t line)
 
 static double weight_of(const loss *l, int64_t c)
 {
-    return l->weight ? real(l->weight, l->dtype, c) : 1;
+    return l->weight ? real_at(l->weight, l->dtype, c) : 1;
 }
 
 /* Where element c of a line is in x. */
@@ -152,14 +148,6 @@ static pleat_status check_targets(const loss *l)
     return PLEAT_OK;
 }
 
-static void store(void *data, pleat_dtype dtype, int64_t i, double value)
-{
-    if (dtype == PLEAT_F32)
-        ((float *)data)[i] = (float)value;
-    else
-        ((double *)data)[i] = value;
-}
-
 /* Brings the lines' losses together in out, in order. */
 static void reduce(const loss *l, const double *losses, pleat_tensor *out)
 {
@@ -167,11 +155,11 @@ static void reduce(const loss *l, const double *losses, pleat_tensor *out)
     double sum = 0;
     for (int64_t i = 0; i < l->lines; i++) {
         if (l->params->reduction == PLEAT_REDUCE_NONE)
-            store(to, l->dtype, i, losses[i]);
+            set_real(to, l->dtype, i, losses[i]);
         sum += losses[i];
     }
     if (l->params->reduction != PLEAT_REDUCE_NONE)
-        store(to, l->dtype, 0, l->params->reduction == PLEAT_REDUCE_MEAN ? sum / l->total : sum);
+        set_real(to, l->dtype, 0, l->params->reduction == PLEAT_REDUCE_MEAN ? sum / l->total : sum);
 }
 
 /* The line's hit and even for a gradient of one. */
@@ -213,7 +201,7 @@ static pleat_status forward(pleat_call *call)
         losses[i] = 0;
         if (ignored(&l, i))
             continue;
-        const double off = work.lse_out[i] - real(x, l.dtype, place(&l, i, l.target[i]));
+        const double off = work.lse_out[i] - real_at(x, l.dtype, place(&l, i, l.target[i]));
         losses[i] = (1 - e) * weight_of(&l, l.target[i]) * off + (e > 0 ? e / (double)l.classes * distance[i] : 0);
     }
     reduce(&l, losses, call->out[0]);
@@ -253,9 +241,9 @@ static pleat_tensor *hits(const pleat_call *call, const loss *l)
         if (ignored(l, i))
             continue;
         for (int64_t c = 0; even != 0 && c < l->classes; c++)
-            store(to, l->dtype, place(l, i, c), even * weight_of(l, c));
+            set_real(to, l->dtype, place(l, i, c), even * weight_of(l, c));
         const int64_t at = place(l, i, l->target[i]);
-        store(to, l->dtype, at, real(to, l->dtype, at) + hit);
+        set_real(to, l->dtype, at, real_at(to, l->dtype, at) + hit);
     }
     return t;
 }
@@ -274,7 +262,7 @@ static pleat_status backward(pleat_call *call)
     for (int64_t i = 0; i < l.lines; i++) {
         double hit, even;
         factors(&l, i, &hit, &even);
-        store(to, l.dtype, i, hit + even * l.all_weights);
+        set_real(to, l.dtype, i, hit + even * l.all_weights);
     }
     pleat_tensor *p = pleat_exp(pleat_log_softmax(call->in[X], class_dim(call->in_spec[X].shape.ndim)));
     call->grad_in[X] = pleat_mul(over_x(call), pleat_sub(pleat_mul(soft, p), hits(call, &l)));
@@ -298,7 +286,7 @@ static pleat_status backward_kernel(pleat_call *call)
     double *soft = numbers, *hit = numbers + l.lines, *even = numbers + 2 * l.lines;
     const void *g = pleat_data(call->grad_out[0]);
     for (int64_t i = 0; i < l.lines; i++) {
-        const double s = real(g, l.dtype, l.params->reduction == PLEAT_REDUCE_NONE ? i : 0);
+        const double s = real_at(g, l.dtype, l.params->reduction == PLEAT_REDUCE_NONE ? i : 0);
         factors(&l, i, &hit[i], &even[i]);
         hit[i] *= s;
         even[i] *= s;
@@ -347,7 +335,7 @@ static pleat_status nll_forward(pleat_call *call)
         return pleat_pending();
     const void *x = pleat_data(call->in[X]);
     for (int64_t i = 0; i < l.lines; i++)
-        losses[i] = ignored(&l, i) ? 0 : -weight_of(&l, l.target[i]) * real(x, l.dtype, place(&l, i, l.target[i]));
+        losses[i] = ignored(&l, i) ? 0 : -weight_of(&l, l.target[i]) * real_at(x, l.dtype, place(&l, i, l.target[i]));
     reduce(&l, losses, call->out[0]);
     pleat_free(losses);
     return PLEAT_OK;

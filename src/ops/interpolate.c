@@ -8,6 +8,7 @@
 #include "kernels/resample.h"
 #include "ops/enter.h"
 #include "ops/ops.h"
+#include "ops/reals.h"
 #include "tensor/memory.h"
 #include "tensor/tensor.h"
 
@@ -96,10 +97,7 @@ static void *list_taps(const axis *a, pleat_dtype dtype, bool transposed, pleat_
         for (int k = 0; k < taps; k++) {
             const int64_t slot = first[transposed ? p[k] : i]++;
             place[slot] = transposed ? i : p[k];
-            if (dtype == PLEAT_F32)
-                ((float *)weight)[slot] = (float)w[k];
-            else
-                ((double *)weight)[slot] = w[k];
+            set_real(weight, dtype, slot, w[k]);
         }
     }
     for (int64_t i = n; i > 0; i--)

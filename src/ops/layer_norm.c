@@ -2,6 +2,7 @@
  * channels of each image, then weight and bias where they belong. */
 #include "ops/batch_norm.h"
 #include "ops/ops.h"
+#include "ops/running.h"
 #include "tensor/error.h"
 
 #include <pleat/scope.h>

@@ -6,6 +6,7 @@
 #include "kernels/softmax.h"
 #include "ops/enter.h"
 #include "ops/ops.h"
+#include "ops/reals.h"
 #include "ops/reduce.h"
 #include "tensor/memory.h"
 #include "tensor/shape.h"
@@ -15,11 +16,6 @@
 #include <pleat/scope.h>
 
 #include <math.h>
-
-static double real(const void *data, pleat_dtype dtype, int64_t i)
-{
-    return dtype == PLEAT_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
-}
 
 static pleat_status infer(const pleat_call *call, pleat_spec *out)
 {
@@ -39,7 +35,7 @@ static double largest(const pleat_softmax_work *w, int64_t line)
     const int64_t first = line / w->inner * w->size * w->inner + line % w->inner;
     double most = -(double)INFINITY;
     for (int64_t c = 0; c < w->size && !isnan(most); c++) {
-        const double v = real(w->x, w->dtype, first + c * w->inner);
+        const double v = real_at(w->x, w->dtype, first + c * w->inner);
         most = v <= most ? most : v;
     }
     return most;
@@ -51,11 +47,8 @@ static void lines(int64_t begin, int64_t end, void *ctx)
     const pleat_softmax_work *w = &j->work;
     pleat_kernels_get()->softmax->lse(w, begin, end);
     for (int64_t i = begin; i < end; i++) {
-        const double lse = isnan(w->lse_out[i]) ? largest(w, i) : w->lse_out[i];
-        if (w->dtype == PLEAT_F32)
-            ((float *)j->y)[i] = (float)lse;
-        else
-            ((double *)j->y)[i] = lse;
+        const double lse = w->lse_out[i];
+        set_real(j->y, w->dtype, i, isnan(lse) ? largest(w, i) : lse);
     }
 }
 
@@ -103,8 +96,8 @@ static pleat_status backward_kernel(pleat_call *call)
     double *soft = lse + n;
     const void *y = pleat_data(call->out[0]), *g = pleat_data(call->grad_out[0]);
     for (int64_t i = 0; i < n; i++) {
-        lse[i] = real(y, work.dtype, i);
-        soft[i] = real(g, work.dtype, i);
+        lse[i] = real_at(y, work.dtype, i);
+        soft[i] = real_at(g, work.dtype, i);
     }
     work.y = pleat_data_mut(call->grad_in[0]);
     work.lse = lse;

@@ -7,6 +7,7 @@
  * binary_cross_entropy is an op, for its logarithms are cut off at -100 but its gradient goes on: (x - t) / (x (1 -
  * x)). */
 #include "ops/ops.h"
+#include "ops/reals.h"
 #include "ops/reduce.h"
 #include "tensor/error.h"
 
@@ -171,7 +172,7 @@ static pleat_status bce_forward(pleat_call *call)
                     pleat_data_mut(call->out[0]) };
     const int64_t n = pleat_numel(call->in[0]);
     for (int64_t i = 0; i < n; i++) {
-        const double x = job.dtype == PLEAT_F32 ? (double)((const float *)job.x)[i] : ((const double *)job.x)[i];
+        const double x = real_at(job.x, job.dtype, i);
         if (!(x >= 0 && x <= 1))
             return pleat_fail(PLEAT_EINVAL, "input %g at %lld is no probability: it must be from 0 to 1", x,
                               (long long)i);
