@@ -40,6 +40,15 @@ PLEAT_INLINE V FN(three_pixel)(const T *x, int j, bool first, bool final)
     return FN(load)(x);
 }
 
+/* Row r of those that the block of `lines` lines from line v on reads, from x on for the first: zeros where it is
+ * outside. */
+PLEAT_INLINE const T *FN(three_row)(const FN(three_rows) * rows, const T *x, int64_t v, int lines, int r)
+{
+    static const T nothing[VL + 2];
+    const bool outside = (r == 0 && v == rows->above) || (r == lines + 1 && v + lines == rows->below);
+    return outside ? nothing + 1 : x + r * rows->pitch;
+}
+
 PLEAT_INLINE void FN(three_pixels)(const T *x, bool first, bool final, V at[3])
 {
     PLEAT_UNROLL(3)
@@ -51,7 +60,6 @@ PLEAT_INLINE void FN(three_pixels)(const T *x, bool first, bool final, V at[3])
 PLEAT_INLINE void FN(three_block)(bool first, bool final, int lines, const FN(three_rows) * rows, int64_t v,
                                   int64_t from, const V *tap, V start, bool relu, T *to, int64_t line)
 {
-    static const T nothing[VL + 2];
     const T *x = rows->x + v * rows->pitch + from;
     V sum[FN(THREE_LINES)];
     PLEAT_UNROLL(4)
@@ -59,9 +67,8 @@ PLEAT_INLINE void FN(three_block)(bool first, bool final, int lines, const FN(th
         sum[i] = start;
     PLEAT_UNROLL(6)
     for (int r = 0; r < lines + 2; r++) {
-        const bool outside = (r == 0 && v == rows->above) || (r == lines + 1 && v + lines == rows->below);
         V at[3];
-        FN(three_pixels)(outside ? nothing + 1 : x + r * rows->pitch, first, final, at);
+        FN(three_pixels)(FN(three_row)(rows, x, v, lines, r), first, final, at);
         PLEAT_UNROLL(3)
         for (int j = 0; j < 3; j++) {
             PLEAT_UNROLL(4)

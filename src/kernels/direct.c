@@ -48,7 +48,7 @@
 #define DOTS_6 1
 #endif
 #define WALK_BYTES (16 << 10)
-#define DEPTH 160 /* taps at a time at most, so that a panel of weights stays in the L1 cache */
+#define PANEL_BYTES (20 << 10) /* of weights at a time at most, so that they stay in the L1 cache */
 
 /* Calls fn with constants for whether a vector is the first and the final one of a row: each case has its code. */
 #define AT_EDGES(fn, first, final, ...)                                                                                \

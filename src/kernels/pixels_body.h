@@ -137,9 +137,7 @@ PLEAT_INLINE void FN(column_of)(int taps, int64_t channels, int64_t wide, int64_
 PLEAT_INLINE void FN(same_column)(bool first, bool final, const pleat_direct_work *w, const FN(three_rows) * rows,
                                   int64_t v, int64_t from, const T *weights, T start, T *to)
 {
-    static const T nothing[VL + 2];
     const int64_t pitch = rows->pitch, plane = w->patches->channel;
-    const bool above = v == rows->above, below = v + COLUMN == rows->below;
     const T *x = rows->x + v * pitch + from;
     V sum[COLUMN];
     PLEAT_UNROLL(16)
@@ -154,10 +152,9 @@ PLEAT_INLINE void FN(same_column)(bool first, bool final, const pleat_direct_wor
                 tap[i] = (V){ 0 } + weights[FN(three_tap)(w->patches, i * 3 + j)];
             PLEAT_UNROLL(18)
             for (int r = 0; r < COLUMN + 2; r++) {
-                const bool outside = (r == 0 && above) || (r == COLUMN + 1 && below);
                 if (first && j < 2) /* the next channel's, for all blocks of these lines: no machine foresees them */
                     __builtin_prefetch(x + r * pitch + plane + j * VL);
-                V at = FN(three_pixel)(outside ? nothing + 1 : x + r * pitch, j, first, final);
+                V at = FN(three_pixel)(FN(three_row)(rows, x, v, COLUMN, r), j, first, final);
                 PLEAT_HOLD(at);
                 PLEAT_UNROLL(3)
                 for (int i = 0; i < 3; i++)
