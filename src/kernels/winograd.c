@@ -181,33 +181,44 @@ static void multiply(const pleat_winograd_work *w, int64_t i, const float *u, in
                      pleat_winograd_ahead *ahead, float *rows)
 {
     const int n = w->tile;
-    const int64_t width = w->width, plane = lines * w->tiles_w * VL;
+    const int64_t width = w->width, plane = lines * w->tiles_w * VL, matrix = w->c * width;
     const int64_t v_size = pleat_winograd_matrix(w, w->c_pad, lines, VL);
     /* What one panel reads it may replace. */
     const bool in_place = w->o_pad == width && w->o_pad <= w->c_pad;
+    /* Panels that come from afar are multiplied one by one, and what follows them is sent for, not pixels; others share
+     * a matrix of the image while it is near. */
+    const int64_t span = w->far ? width : w->o_pad;
     float *m = in_place ? v : v + (n + 2) * v_size;
-    const int64_t m_size = in_place ? v_size : pleat_winograd_matrix(w, w->o_pad, lines, VL);
+    const int64_t m_size = in_place ? v_size : pleat_winograd_matrix(w, span, lines, VL);
+    float *turned = m + (n + 2) * m_size;
     image_matrices(w, rows, lines, v, v_size);
     const bool pair = width == VL;
-    const distance apart = { v_size, w->o_pad * w->c, m_size };
+    const distance apart = { v_size, matrix, m_size };
     const int64_t tiles = plane / VL, most = even(tiles);
-    for (int64_t k = 0; k < n + 2; k += pair ? 2 : 1)
-        for (int64_t o = 0; o < w->o_pad; o += width) {
-            const float *panel = u + ((i * (n + 2) + k) * w->o_pad + o) * w->c, *from = v + k * v_size;
-            float *to = m + k * m_size + o / VL * plane;
-            for (int64_t t = 0; t < tiles; t += most) {
-                /* Of the panel that follows, some cache lines with each of the first strips. */
-                const float *next = !w->far                   ? next_of(ahead, w->c)
-                                    : t / most * LINE < width ? panel + (width + t / most * LINE) * w->c
-                                                              : NULL;
-                product[least(most, tiles - t) - 1][pair][next != NULL](w, apart, from + t * VL, plane, panel, next,
-                                                                        to + t * VL);
-            }
+    for (int64_t first = 0; first < w->o_pad; first += span) {
+        const float *from = u + (i * w->o_pad + first) * (n + 2) * w->c, *packed = u + first * 9 * w->c;
+        pleat_winograd_ahead next = { .at = packed + 9 * matrix, .run = 9 * matrix, .planes = 1, .images = 1 };
+        if (w->packed) {
+            kernels(w, packed, i, turned);
+            from = turned;
         }
-    if (n == 4)
-        turn_rows_back(w, 4, m, m_size, lines, rows);
-    else
-        turn_rows_back(w, 2, m, m_size, lines, rows);
+        for (int64_t k = 0; k < n + 2; k += pair ? 2 : 1) {
+            if (!w->packed)
+                next = (pleat_winograd_ahead){ .at = from + (k + 1) * matrix, .run = matrix, .planes = 1, .images = 1 };
+            for (int64_t o = 0; o < span; o += width)
+                for (int64_t t = 0; t < tiles; t += most) {
+                    const float *panel = from + (o * (n + 2) + k * width) * w->c;
+                    const float *sent = next_of(w->far ? &next : ahead, w->c);
+                    product[least(most, tiles - t) - 1][pair][sent != NULL](w, apart, v + k * v_size + t * VL, plane,
+                                                                            panel, sent,
+                                                                            m + k * m_size + o / VL * plane + t * VL);
+                }
+        }
+        if (n == 4)
+            turn_rows_back(w, 4, m, m_size, first, first + span, lines, rows);
+        else
+            turn_rows_back(w, 2, m, m_size, first, first + span, lines, rows);
+    }
 }
 
 static void accumulate(const pleat_winograd_work *w, int64_t i, int64_t panel, int64_t panels, const float *rows,

@@ -17,7 +17,7 @@
  * cache, and the result takes its place:
  *
  *   v[channel / VL][tile][VL]     of the image          m likewise, of the result (or of its gradient)
- *   u[panel][c][width]            of the kernels, in panels of `width` output channels */
+ *   u[i][panel][j][c][width]      of the kernels, in panels of `width` output channels, for row i and column j */
 #ifndef PLEAT_KERNELS_WINOGRAD_H
 #define PLEAT_KERNELS_WINOGRAD_H
 
@@ -38,8 +38,9 @@ typedef struct {
     int64_t strip;            /* from the strip of a vector of channels to the next; or 0, and they take turns */
     bool ahead;               /* pixels are sent for while products are computed, */
     bool far;                 /* or, where u does not fit into an L2 cache, what follows of u */
-    bool flip_h, flip_w;      /* the kernels are turned round */
-    bool relu;                /* of the result */
+    bool packed;         /* u holds the packed kernels, turned row by row and panel by panel where they are needed */
+    bool flip_h, flip_w; /* the kernels are turned round */
+    bool relu;           /* of the result */
 } pleat_winograd_work;
 
 /* Pixels that will be read or written soon, and that products send for as they go: of so many images, `run` elements of
@@ -52,22 +53,23 @@ typedef struct {
 
 struct pleat_winograd_kernels {
     int64_t vector; /* elements */
-    /* A panel's u, from its kernels packed as [c][9][width]. */
-    void (*kernels)(const pleat_winograd_work *work, const float *packed, int64_t panel, float *u);
+    /* Row i of a panel's u, from its kernels packed as [c][9][width]. */
+    void (*kernels)(const pleat_winograd_work *work, const float *packed, int64_t i, float *u);
     /* The rows of `lines` lines of tiles from `line` on, of one image, and those of the result's gradient. follows: the
      * strips hold what the line before read, as this function left it. */
     void (*image)(const pleat_winograd_work *work, const float *x, int64_t line, int64_t lines, bool follows,
                   float *strips, float *rows);
     void (*gradient)(const pleat_winograd_work *work, const float *dy, int64_t line, int64_t lines, float *strip,
                      float *rows);
-    /* Row i of so many lines, from the image's to the result's. All matrices of the row fit into v. */
+    /* Row i of so many lines, from the image's to the result's; v has room for its matrices, of one panel only
+     * where u is far, and for a panel's row of u where u is packed. */
     void (*multiply)(const pleat_winograd_work *work, int64_t i, const float *u, int64_t lines, float *v,
                      pleat_winograd_ahead *ahead, float *row);
     /* The lines' pixels; bias (o elements) or NULL. */
     void (*result)(const pleat_winograd_work *work, const float *rows, int64_t line, int64_t lines, float *strip,
                    const float *bias, float *y);
-    /* u of row i, of so many panels: = or, to add, += v^T m, of so many lines. There u[panel][c_pad][width], and behind
-     * the matrices are the sums of the result's gradient, of each of the o_pad channels. */
+    /* u of row i, of so many panels: = or, to add, += v^T m, of so many lines. There u[i][j][panel][c_pad][width], and
+     * behind the matrices are the sums of the result's gradient, of each of the o_pad channels. */
     void (*accumulate)(const pleat_winograd_work *work, int64_t i, int64_t panel, int64_t panels, const float *row,
                        const float *gradient_row, int64_t lines, float *v, bool add, pleat_winograd_ahead *ahead,
                        float *u);

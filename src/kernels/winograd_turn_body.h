@@ -266,12 +266,12 @@ static void image_matrices(const pleat_winograd_work *w, const float *rows, int6
         turn_rows(w, turn_image, 2, 4, rows, w->c_pad, lines, v, matrix);
 }
 
-/* And back. */
-PLEAT_INLINE void turn_rows_back(const pleat_winograd_work *w, int n, const float *m, int64_t matrix, int64_t lines,
-                                 float *rows)
+/* And back, of channels `first` to `end`. */
+PLEAT_INLINE void turn_rows_back(const pleat_winograd_work *w, int n, const float *m, int64_t matrix, int64_t first,
+                                 int64_t end, int64_t lines, float *rows)
 {
     const int64_t tiles = w->tiles_w, columns = tiles * n + 2;
-    for (int64_t o = 0; o < w->o; o += VL)
+    for (int64_t o = first; o < least(w->o, end); o += VL)
         for (int64_t i = 0; i < lines; i++) {
             float *out = rows + (o * w->lines + i * VL) * columns;
             for (int64_t j = 0; j < tiles; j++, out += n * VL, m += VL)
@@ -281,20 +281,41 @@ PLEAT_INLINE void turn_rows_back(const pleat_winograd_work *w, int n, const floa
 
 /* ---- Between kernels and matrices ---- */
 
-static void kernels(const pleat_winograd_work *w, const float *packed, int64_t panel, float *u)
+/* Row i of G g G^T. G's row i makes three numbers of the taps, which are then turned. */
+PLEAT_INLINE void kernels_of(const pleat_winograd_work *w, int n, const float *packed, int64_t i, float *u)
 {
-    const int64_t width = w->width, row = (w->flip_h ? -3 : 3) * width, column = (w->flip_w ? -1 : 1) * width;
-    const int64_t start = (w->flip_h ? 6 : 0) * width + (w->flip_w ? 2 : 0) * width;
-    const int64_t matrix = w->o_pad * w->c;
-    for (int64_t c = 0; c < w->c; c++)
-        for (int64_t half = 0; half < width; half += VL) {
-            const float *g = packed + c * 9 * width + start + half;
-            float *to = u + (panel * w->c + c) * width + half;
-            if (w->tile == 4)
-                turn_both(turn_kernel, 4, 3, 6, g, row, column, to, 6 * matrix, matrix);
-            else
-                turn_both(turn_kernel, 2, 3, 4, g, row, column, to, 4 * matrix, matrix);
+    static const float down4[6][3] = { { 1.0F / 4, 0, 0 },
+                                       { -1.0F / 6, -1.0F / 6, -1.0F / 6 },
+                                       { -1.0F / 6, 1.0F / 6, -1.0F / 6 },
+                                       { 1.0F / 24, 1.0F / 12, 1.0F / 6 },
+                                       { 1.0F / 24, -1.0F / 12, 1.0F / 6 },
+                                       { 0, 0, 1 } };
+    static const float down2[4][3] = { { 1, 0, 0 }, { 0.5F, 0.5F, 0.5F }, { 0.5F, -0.5F, 0.5F }, { 0, 0, 1 } };
+    const int64_t width = w->width, column = (w->flip_w ? -1 : 1) * width, matrix = w->c * width;
+    const float *down = n == 4 ? down4[i] : down2[i];
+    packed += w->flip_w ? 2 * width : 0;
+    for (int64_t c = 0; c < w->c; c++, packed += 9 * width)
+        for (int64_t half = 0; half < width; half += VL, u += VL) {
+            V t[3] = { { 0 } }, r[6];
+            PLEAT_UNROLL(3)
+            for (int j = 0; j < 3; j++) {
+                PLEAT_UNROLL(3)
+                for (int k = 0; k < 3; k++)
+                    t[j] += down[k] * FN(load)(packed + (w->flip_h ? 2 - k : k) * 3 * width + j * column + half);
+            }
+            turn_kernel(n, t, r);
+            PLEAT_UNROLL(6)
+            for (int k = 0; k < n + 2; k++)
+                FN(store)(u + k * matrix, r[k]);
         }
+}
+
+static void kernels(const pleat_winograd_work *w, const float *packed, int64_t i, float *u)
+{
+    if (w->tile == 4)
+        kernels_of(w, 4, packed, i, u);
+    else
+        kernels_of(w, 2, packed, i, u);
 }
 
 static void kernels_gradient(const pleat_winograd_work *w, const float *u, int64_t panel, int64_t row, float *dw)

@@ -4,8 +4,9 @@
  * the cache, and pixels that two steps share are read once. By weight the products sum over tiles, and slices of the
  * lines have sums of their own, which are added up at last.
  * Where the kernels are large, many lines make a stage instead: its blocks are turned in parallel, then its rows
- * multiplied in parallel, over all tiles of the stage in order, and its blocks turned back. No bits depend on the
- * number of threads. */
+ * multiplied in parallel, over all tiles of the stage in order, and its blocks turned back. Forward and by data such
+ * kernels stay packed, and each row turns what it multiplies: turned as a whole, they would be four times as large and
+ * leave the caches. No bits depend on the number of threads. */
 #include "ops/conv_winograd.h"
 
 #include "kernels/winograd.h"
@@ -20,7 +21,7 @@ enum {
     BLOCK_BYTES = 48 << 10, /* of a block's matrices, of a row, */
     STEP_BYTES = 24 << 10,  /* and of a step's: within an L1 cache of 32 KiB */
     STAGE_BYTES = 4 << 20,  /* of kernels that need stages, */
-    PART_BYTES = 800 << 10, /* of the matrices that are then multiplied at once: within an L2 cache of 1 MiB, */
+    PART_BYTES = 900 << 10, /* of the matrices that are then multiplied at once: within an L2 cache of 1 MiB, */
     STAGE_PARTS = 4,        /* which make a stage */
     ROWS_BYTES = 2 << 20,   /* of a stage by weight, */
     SUMS_BYTES = 300 << 10, /* the matrices of which that are multiplied at once */
@@ -217,17 +218,25 @@ static void segments(const plan *p, int64_t group, int64_t begin, int64_t end, i
 
 /* ---- Forward and by data ---- */
 
+/* Elements of a row of u, of a panel. */
+static int64_t panel_row(const plan *p)
+{
+    return (p->work.tile + 2) * p->work.c * p->work.width;
+}
+
 static void turn_kernels(int64_t begin, int64_t end, void *ctx)
 {
     const plan *p = ctx;
     const struct pleat_winograd_kernels *kernels = pleat_kernels_get()->winograd;
-    float *packed = p->scratch + pleat_worker() * p->scratch_size;
     for (int64_t i = begin; i < end; i++) {
         const int64_t group = i / p->panels, panel = i % p->panels, o = panel * p->work.width;
+        float *u = p->u + group * p->u_group;
+        float *packed = p->work.packed ? u + 9 * o * p->work.c : p->scratch + pleat_worker() * p->scratch_size;
         pleat_operand weights = p->product->a;
         weights.base = (const float *)weights.base + group * p->groups->a[0];
         weights.pack(&weights, o, min(p->work.width, p->work.o - o), 0, p->product->k, p->work.width, packed);
-        kernels->kernels(&p->work, packed, panel, p->u + group * p->u_group);
+        for (int64_t row = 0; row < p->work.tile + 2 && !p->work.packed; row++)
+            kernels->kernels(&p->work, packed, row, u + (row * p->panels + panel) * panel_row(p));
     }
 }
 
@@ -328,7 +337,9 @@ pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_produ
     p.work.far = u_bytes > FAR_BYTES;
     int64_t stage_lines = lines;
     if (staged) {
-        p.part_lines = lines_within(&p, p.work.o_pad, PART_BYTES);
+        p.work.packed = true;
+        p.u_group = 9 * p.work.c * p.work.o_pad;
+        p.part_lines = lines_within(&p, p.work.width, PART_BYTES);
         stage_lines = min(lines, STAGE_PARTS * p.part_lines);
         cut(&p, stage_lines, ceil_div(stage_lines, CHUNKS), 1);
     } else { /* larger where the kernels are: they come from further away, once for every block */
@@ -336,10 +347,10 @@ pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_produ
         p.step = piece(&p, p.lines, lines_within(&p, p.work.o_pad, max(STEP_BYTES, u_bytes / 8)), 1);
         p.part_lines = p.step;
     }
-    lay_out(&p, staged ? stage_lines : p.step, p.part_lines, p.work.o_pad);
-    const int64_t rows = rows_size(&p), packed = 9 * p.work.c * p.work.width + 16;
-    p.scratch_size =
-        ceil_div(max(staged ? max(p.strip, p.matrices_size) : p.strip + p.matrices_size + rows, packed), 16) * 16;
+    lay_out(&p, staged ? stage_lines : p.step, p.part_lines, p.work.far ? p.work.width : p.work.o_pad);
+    const int64_t rows = ceil_div(rows_size(&p), 16) * 16, packed = 9 * p.work.c * p.work.width;
+    p.scratch_size = staged ? max(p.strip, p.matrices_size + panel_row(&p)) : p.strip + p.matrices_size + rows;
+    p.scratch_size = ceil_div(max(p.scratch_size, packed), 16) * 16;
     p.u = pleat_alloc((size_t)(count * p.u_group + (staged ? rows : 0) + pleat_threads() * p.scratch_size) *
                       sizeof(float));
     if (!p.u)
