@@ -117,7 +117,7 @@ GROUPS = [  # title, ops
     ('Pooling, other sizes, normalisation', ('max_pool2d', 'avg_pool2d', 'adaptive_avg_pool2d', 'nearest', 'bilinear',
                                              'batch_norm')),
     ('Softmax and losses', ('softmax', 'log_softmax', 'cross_entropy', 'softmax_c', 'softmax_w', 'mse_loss', 'l1_loss',
-                            'bce_with_logits')),
+                            'huber_loss', 'bce_with_logits')),
     ('Cost of a call', ('chain1000', 'call')),
     ('Training steps', ('train',)),
     ('Optimizers', ('optimizer',)),

@@ -221,6 +221,7 @@ for op, sizes, what, kinds, arrays, f in [
         ('softmax_w', LARGE, '', 'x', 2, lambda x: F.softmax(x, 3)),
         ('mse_loss', LARGE, '', 'xy', 2, F.mse_loss),
         ('l1_loss', LARGE, '', 'xy', 2, F.l1_loss),
+        ('huber_loss', LARGE, '', 'xy', 2, lambda x, y: F.huber_loss(x, y, delta=0.5)),
         ('bce_with_logits', LARGE, '', 'xy', 2, F.binary_cross_entropy_with_logits)]:
     for shape in [s for i, s in enumerate(SIZES) if sizes & 1 << i]:
         for cl in (False, True)[:1 + (op in CHANNELS_LAST)]:

@@ -6,6 +6,7 @@
  *
  * binary_cross_entropy is an op, for its logarithms are cut off at -100 but its gradient goes on: (x - t) / (x (1 -
  * x)). */
+#include "ops/elementwise.h"
 #include "ops/ops.h"
 #include "ops/reals.h"
 #include "ops/reduce.h"
@@ -80,10 +81,23 @@ pleat_tensor *pleat_l1_loss(pleat_tensor *x, pleat_tensor *target, const pleat_l
     return power_loss("l1_loss", 1, x, target, opts);
 }
 
+PLEAT_FORWARD(huber)
+PLEAT_GRADIENT(huber, in[0])
+
+static pleat_status huber_backward(pleat_call *call)
+{
+    const double delta = ((const pleat_map_params *)call->params)->p;
+    call->grad_in[0] = pleat_mul(call->grad_out[0], pleat_clamp(call->in[0], -delta, delta));
+    return PLEAT_OK;
+}
+
+const pleat_op pleat_op_huber = { PLEAT_UNARY(huber), .params_size = sizeof(pleat_map_params),
+                                  .keeps = { PLEAT_KEEP_IN(0) }, .backward_kernel = huber_kernel };
+
 static pleat_tensor *huber(pleat_tensor *x, pleat_tensor *target, double delta)
 {
-    pleat_tensor *d = pleat_sub(x, target), *c = pleat_clamp(d, -delta, delta);
-    return pleat_mul(c, pleat_sub(d, pleat_mul_scalar(c, 0.5)));
+    pleat_tensor *d = pleat_sub(x, target);
+    return pleat_apply(&pleat_op_huber, &d, 1, &(pleat_map_params){ delta, 0 });
 }
 
 pleat_tensor *pleat_huber_loss(pleat_tensor *x, pleat_tensor *target, double delta, const pleat_loss_opts *opts)

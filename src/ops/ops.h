@@ -16,6 +16,7 @@ extern const pleat_op pleat_op_sqrt;
 extern const pleat_op pleat_op_pow;
 extern const pleat_op pleat_op_clamp;
 extern const pleat_op pleat_op_clamp_grad;
+extern const pleat_op pleat_op_huber;
 extern const pleat_op pleat_op_relu;
 extern const pleat_op pleat_op_relu_grad;
 extern const pleat_op pleat_op_maximum;

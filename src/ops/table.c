@@ -15,6 +15,7 @@ static const pleat_op *const table[] = {
     &pleat_op_pow,
     &pleat_op_clamp,
     &pleat_op_clamp_grad,
+    &pleat_op_huber,
     &pleat_op_relu,
     &pleat_op_relu_grad,
     &pleat_op_maximum,

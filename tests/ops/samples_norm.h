@@ -151,6 +151,7 @@ static void samples_losses(void)
             pleat_cross_entropy_with(values(2, 3, 2), positive(2, 3, 2), LOSS(.reduction = r, .label_smoothing = 0.2)));
     }
     SAMPLE(pleat_nll_loss(values(0, 3), classes(0), LOSS(.reduction = PLEAT_REDUCE_SUM)));
+    SAMPLE(pleat_huber_loss(values(4, 5), values(4, 5), 0.3, NULL));
     SAMPLE(pleat_binary_cross_entropy(probabilities(5, 5), probabilities(5, 5), NULL));
     SAMPLE(pleat_binary_cross_entropy(probabilities(), probabilities(), NULL));
     SAMPLE(pleat_binary_cross_entropy(probabilities(0, 2), probabilities(0, 2), NULL));

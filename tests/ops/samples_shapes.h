@@ -33,6 +33,7 @@ static void samples_few(void)
     FEW(pleat_round(few(k)));
     FEW(pleat_leaky_relu(few(k), 0.1));
     FEW(pleat_elu(few(k), 0.7));
+    FEW(pleat_huber_loss(few(k), few(k), 0.3, &(pleat_loss_opts){ .reduction = PLEAT_REDUCE_NONE }));
     FEW(pleat_softplus(few(k), NULL));
     FEW(pleat_prelu(few(k), values(1)));
     FEW(pleat_maximum(few(k), few(k)));
