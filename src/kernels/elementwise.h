@@ -56,8 +56,8 @@ typedef struct {
     X(leaky_relu_grad) /* a where b > 0, else p a */                                                                   \
     X(prelu)           /* a where a > 0, else b a */                                                                   \
     X(add_relu)        /* max(a + b, 0), NaN for NaN */                                                                \
-    X(huber)           /* c (a - c / 2), c = min(max(a, -p), p) */                                                     \
-    X(huber_grad)      /* a min(max(b, -p), p) */                                                                      \
+    X(huber)           /* c (d - c / 2), d = a - b, c = min(max(d, -p), p) */                                          \
+    X(huber_grad)      /* a min(max(b - c, -p), p) */                                                                  \
     X(maximum)         /* NaN where one is */                                                                          \
     X(minimum)         /* NaN where one is */                                                                          \
     X(larger_grad)     /* 0 where b < c, a / 2 where b = c, else a */                                                  \

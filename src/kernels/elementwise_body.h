@@ -276,8 +276,9 @@ PLEAT_INLINE V FN(clamp)(V x, V low, V high)
     return PICK(x < low, low, PICK(x > high, high, x));
 }
 
-PLEAT_INLINE V FN(huber)(V x, V clamped)
+PLEAT_INLINE V FN(huber)(V x, V delta)
 {
+    const V clamped = FN(clamp)(x, -delta, delta);
     return clamped * (x - clamped * (T)0.5);
 }
 
@@ -378,8 +379,8 @@ static void power_row_f32(void *const *array, const int64_t *stride, int64_t n, 
 }
 #endif
 ROW(clamp, 1, FN(clamp)(x[0], p[0], p[1]))
-ROW(huber, 1, FN(huber)(x[0], FN(clamp)(x[0], -p[0], p[0])))
-ROW(huber_grad, 2, x[0] * FN(clamp)(x[1], -p[0], p[0]))
+ROW(huber, 2, FN(huber)(x[0] - x[1], p[0]))
+ROW(huber_grad, 3, x[0] * FN(clamp)(x[1] - x[2], -p[0], p[0]))
 ROW(clamp_grad, 2, PICK((x[1] > p[0]) & (x[1] < p[1]), x[0], ZERO))
 ROW(hardtanh_grad, 2, PICK((x[1] <= p[0]) | (x[1] >= p[1]), ZERO, x[0]))
 ROW(relu, 1, FN(relu)(x[0]))

@@ -4,7 +4,7 @@
 #define NOTHING (-BIT(__builtin_inff, __builtin_inf)())
 
 /* Image rows go through a buffer, so that what lies beside them can be read like them. */
-enum { FN(BUFFER) = 2048, FN(MARGIN) = 2 * VL };
+enum { FN(BUFFER) = 2048, FN(MARGIN) = 4 * VL };
 
 /* The first n elements of v; what lies behind them is written to where the array, up to `end`, has it. */
 PLEAT_INLINE void FN(store_first)(T *y, V v, int64_t n, const T *end)
@@ -37,13 +37,20 @@ PLEAT_INLINE void FN(fetch)(T *buffer, const T *row, int64_t width, int64_t firs
         FN(store)(buffer + i, FN(splat)(NOTHING));
 }
 
+PLEAT_INLINE V FN(every_second)(const T *x)
+{
+    return PLEAT_EVEN(FN(load)(x), FN(load)(x + VL));
+}
+
 /* VL elements of the buffer, `stride` apart. */
 PLEAT_INLINE V FN(strided)(const T *x, int64_t stride)
 {
     if (stride == 1)
         return FN(load)(x);
     if (stride == 2)
-        return PLEAT_EVEN(FN(load)(x), FN(load)(x + VL));
+        return FN(every_second)(x);
+    if (stride == 4)
+        return PLEAT_EVEN(FN(every_second)(x), FN(every_second)(x + 2 * VL));
     T lane[VL];
     for (int64_t l = 0; l < VL; l++)
         lane[l] = x[l * stride];
@@ -462,6 +469,8 @@ static void FN(boxes)(const pleat_box_work *w, int64_t begin, int64_t end)
             FN(even_rows)(w, begin, end, 2, 1);
         else if (w->step == 2)
             FN(even_rows)(w, begin, end, 1, 2);
+        else if (w->step == 4)
+            FN(even_rows)(w, begin, end, 1, 4);
         else
             FN(even_rows)(w, begin, end, 1, 1);
         return;

@@ -187,8 +187,7 @@ static char *packed_ahead(pleat_operand *o, int64_t lanes, int64_t width, int64_
         return NULL;
     /* some at once, as what is read then lies in longer rows */
     const int64_t some = min(8, ceil_div(panels, 2)), enough = 1 + 32768 / (width * steps);
-    pleat_parallel_for(panels, max(some, enough), pack_ahead,
-                       &(packing){ o, lanes, width, steps, panel, size, to });
+    pleat_parallel_for(panels, max(some, enough), pack_ahead, &(packing){ o, lanes, width, steps, panel, size, to });
     o->base = to;
     o->lane = panel / size;
     o->state = PLEAT_PACKED;

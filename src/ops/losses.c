@@ -1,7 +1,9 @@
 /* Losses that compare element by element, then reduce: mse, l1, smooth_l1, huber, binary cross entropy, kl_div and
- * poisson_nll. All but binary_cross_entropy are made of ops, from which their gradients follow, by the target too.
+ * poisson_nll. But for huber and binary_cross_entropy they are made of ops, from which their gradients follow, by the
+ * target too.
  *
- *   huber       c (d - c / 2), c = d clamped to [-delta, delta]: d^2 / 2 inside, delta (|d| - delta / 2) outside
+ *   huber       c (d - c / 2), c = d clamped to [-delta, delta]: d^2 / 2 inside, delta (|d| - delta / 2) outside;
+ *               its gradient is c
  *   with logits (1 - t) x - (1 + (w - 1) t) logsigmoid(x), which no x makes overflow
  *
  * binary_cross_entropy is an op, for its logarithms are cut off at -100 but its gradient goes on: (x - t) / (x (1 -
@@ -81,23 +83,57 @@ pleat_tensor *pleat_l1_loss(pleat_tensor *x, pleat_tensor *target, const pleat_l
     return power_loss("l1_loss", 1, x, target, opts);
 }
 
+/* ---- huber, smooth_l1 ---- */
+
+enum { X, TARGET };
+
 PLEAT_FORWARD(huber)
-PLEAT_GRADIENT(huber, in[0])
 
 static pleat_status huber_backward(pleat_call *call)
 {
     const double delta = ((const pleat_map_params *)call->params)->p;
-    call->grad_in[0] = pleat_mul(call->grad_out[0], pleat_clamp(call->in[0], -delta, delta));
+    pleat_tensor *clamped = pleat_clamp(pleat_sub(call->in[X], call->in[TARGET]), -delta, delta);
+    pleat_tensor *g = pleat_mul(call->grad_out[0], clamped);
+    if (pleat_wants(call, X))
+        call->grad_in[X] = g;
+    if (pleat_wants(call, TARGET))
+        call->grad_in[TARGET] = pleat_neg(g);
     return PLEAT_OK;
 }
 
-const pleat_op pleat_op_huber = { PLEAT_UNARY(huber), .params_size = sizeof(pleat_map_params),
-                                  .keeps = { PLEAT_KEEP_IN(0) }, .backward_kernel = huber_kernel };
+static pleat_status huber_kernel(pleat_call *call)
+{
+    const pleat_spec *x = &call->in_spec[X];
+    const double delta = ((const pleat_map_params *)call->params)->p;
+    for (int i = X; i <= TARGET; i++) {
+        if (!pleat_wants(call, i))
+            continue;
+        call->grad_in[i] = pleat_empty(x->shape, x->dtype);
+        if (!call->grad_in[i])
+            return pleat_pending();
+        pleat_map(PLEAT_ROW(huber_grad)[x->dtype == PLEAT_F64], call->grad_in[i],
+                  (pleat_tensor *[]){ call->grad_out[0], call->in[i], call->in[TARGET - i] }, 3, delta, 0);
+    }
+    return PLEAT_OK;
+}
+
+#define BOTH (PLEAT_KEEP_IN(X) | PLEAT_KEEP_IN(TARGET))
+const pleat_op pleat_op_huber = {
+    .name = "huber",
+    .inputs = 2,
+    .outputs = 1,
+    .strided = PLEAT_ALL_IN,
+    .params_size = sizeof(pleat_map_params),
+    .keeps = { BOTH, BOTH },
+    .infer = pleat_infer_all_same,
+    .forward = huber_forward,
+    .backward = huber_backward,
+    .backward_kernel = huber_kernel,
+};
 
 static pleat_tensor *huber(pleat_tensor *x, pleat_tensor *target, double delta)
 {
-    pleat_tensor *d = pleat_sub(x, target);
-    return pleat_apply(&pleat_op_huber, &d, 1, &(pleat_map_params){ delta, 0 });
+    return pleat_apply(&pleat_op_huber, (pleat_tensor *[]){ x, target }, 2, &(pleat_map_params){ delta, 0 });
 }
 
 pleat_tensor *pleat_huber_loss(pleat_tensor *x, pleat_tensor *target, double delta, const pleat_loss_opts *opts)

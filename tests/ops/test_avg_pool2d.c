@@ -63,6 +63,7 @@ static const pleat_window some_windows[] = {
     { .kernel = { 1, 4 }, .stride = { 3, 2 }, .padding = { 0, 2 } },
     { .kernel = { 4, 40 }, .stride = { 4, 3 } },
     { .kernel = { 3, 5 }, .stride = { 1, 2 }, .padding = { 1, 2 } },
+    { .kernel = { 2, 5 }, .stride = { 3, 4 }, .padding = { 1, 2 } },
 };
 enum { WINDOWS = sizeof some_windows / sizeof *some_windows };
 
