@@ -23,6 +23,13 @@
 
 #define PLEAT_GEMM_DEPTH 2304 /* bytes of K that are packed at once, at most: a panel of A stays within an L1 cache */
 
+/* The steps of a block of K, whose elements are of that size; the last may have fewer. */
+static inline int64_t pleat_gemm_depth(int64_t k, int64_t size)
+{
+    const int64_t limit = PLEAT_GEMM_DEPTH / size, blocks = (k + limit - 1) / limit;
+    return blocks ? (k + blocks - 1) / blocks : 0;
+}
+
 typedef struct pleat_operand pleat_operand;
 
 /* Fills panel[step * width + lane] with lanes first .. first + lanes - 1 (lanes <= width, the rest zeros) and steps

@@ -226,9 +226,7 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
                       int64_t k_begin, int64_t k_end, void *scratch)
 {
     const pleat_target *c = &p->c;
-    const int64_t size = (int64_t)sizeof(T), limit = PLEAT_GEMM_DEPTH / size;
-    const int64_t blocks = (k_end - k_begin + limit - 1) / limit;
-    const int64_t most = blocks ? (k_end - k_begin + blocks - 1) / blocks : 0;
+    const int64_t size = (int64_t)sizeof(T), most = pleat_gemm_depth(k_end - k_begin, size);
     /* rows that lie in memory are shared out evenly among tiles; a panel of A has MR of them */
     const int64_t m = i_end - i_begin, tiles = (m + MR - 1) / MR;
     T *a_panel = scratch, *b_panels = a_panel + (most + SLACK) / SLACK * SLACK * MR;

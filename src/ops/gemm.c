@@ -202,7 +202,7 @@ static pleat_status run_by_parts(const pleat_product *whole)
     const struct pleat_gemm_kernels *kernels = pleat_kernels_get()->gemm;
     const int64_t size = size_of(whole->dtype), m = whole->m, n = whole->n, k = whole->k,
                   tile_m = kernels->tile_m[whole->dtype], tile_n = kernels->tile_n[whole->dtype],
-                  depth = ceil_div(k, ceil_div(k * size, PLEAT_GEMM_DEPTH)),
+                  depth = pleat_gemm_depth(k, size),
                   columns = part(n, ceil_div(n * depth * size, CHUNK_B_BYTES), tile_n);
     pleat_operand a = whole->a;
     char *a_packed = packed_ahead(&a, m, tile_m, k, size);

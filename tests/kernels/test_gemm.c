@@ -288,6 +288,24 @@ START_TEST(odd_strides)
 }
 END_TEST
 
+/* c = a b of matrices that lie row by row. */
+static pleat_gemm_work rows_of(int64_t m, int64_t n, int64_t k, const float *a, const float *b, float *c)
+{
+    return (pleat_gemm_work){ .dtype = PLEAT_F32,
+                              .m = m,
+                              .n = n,
+                              .k = k,
+                              .a = a,
+                              .a_row = k,
+                              .a_col = 1,
+                              .b = b,
+                              .b_row = n,
+                              .b_col = 1,
+                              .c = c,
+                              .c_row = n,
+                              .c_col = 1 };
+}
+
 /* Not integers here: the order of the sums shows in the bits. */
 START_TEST(same_bits_on_any_number_of_threads)
 {
@@ -302,19 +320,7 @@ START_TEST(same_bits_on_any_number_of_threads)
         for (int t = 0; t < 5; t++) {
             static const int threads[] = { 1, 2, 3, 5, 16 };
             c[t] = malloc((size_t)(m * n) * sizeof(float));
-            const pleat_gemm_work w = { .dtype = PLEAT_F32,
-                                        .m = m,
-                                        .n = n,
-                                        .k = k,
-                                        .a = a,
-                                        .a_row = k,
-                                        .a_col = 1,
-                                        .b = b,
-                                        .b_row = n,
-                                        .b_col = 1,
-                                        .c = c[t],
-                                        .c_row = n,
-                                        .c_col = 1 };
+            const pleat_gemm_work w = rows_of(m, n, k, a, b, c[t]);
             ck_assert_int_eq(pleat_set_threads(threads[t]), PLEAT_OK);
             pleat_parallel_limit_grain(1);
             ck_assert_int_eq(pleat_gemm(&w), PLEAT_OK);
@@ -338,20 +344,8 @@ START_TEST(relu_of_nan)
         float *a = fresh(PLEAT_F32, m * k), *b = fresh(PLEAT_F32, k * n), *c = fresh(PLEAT_F32, m * n);
         for (int64_t i = 0; i < m; i += 2)
             a[i * k] = NAN;
-        const pleat_gemm_work w = { .dtype = PLEAT_F32,
-                                    .m = m,
-                                    .n = n,
-                                    .k = k,
-                                    .a = a,
-                                    .a_row = k,
-                                    .a_col = 1,
-                                    .b = b,
-                                    .b_row = n,
-                                    .b_col = 1,
-                                    .c = c,
-                                    .c_row = n,
-                                    .c_col = 1,
-                                    .relu = true };
+        pleat_gemm_work w = rows_of(m, n, k, a, b, c);
+        w.relu = true;
         ck_assert_int_eq(pleat_gemm(&w), PLEAT_OK);
         for (int64_t i = 0; i < m * n; i++)
             ck_assert(i / n % 2 ? c[i] >= 0 : isnan(c[i]));
@@ -366,19 +360,8 @@ START_TEST(no_memory)
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         const int64_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
         float *a = fresh(PLEAT_F32, m * k), *b = fresh(PLEAT_F32, k * n), *c = fresh(PLEAT_F32, m * n);
-        const pleat_gemm_work w = { .dtype = PLEAT_F32,
-                                    .m = m,
-                                    .n = n,
-                                    .k = k,
-                                    .a = a,
-                                    .a_row = 1,
-                                    .a_col = m,
-                                    .b = b,
-                                    .b_row = n,
-                                    .b_col = 1,
-                                    .c = c,
-                                    .c_row = n,
-                                    .c_col = 1 };
+        pleat_gemm_work w = rows_of(m, n, k, a, b, c);
+        w.a_row = 1, w.a_col = m;
         for (int nth = 1; nth <= 2; nth++) {
             pleat_memory_fail_after(nth);
             ck_assert_int_eq(pleat_gemm(&w), PLEAT_ENOMEM);

@@ -22,15 +22,9 @@ START_TEST(values)
                     const pleat_scope scope = pleat_scope_begin();
                     pleat_tensor *x = pleat_mul_scalar(random_view(shape, dtype, kind), 30);
                     x = kind % 2 ? pleat_transpose(pleat_contiguous(pleat_transpose(x, 0, -1)), 0, -1) : x;
-                    pleat_dims dims = { 0 };
-                    pleat_shape dropped = { 0 }, kept = { .ndim = shape.ndim };
-                    for (int d = 0; d < shape.ndim; d++) {
-                        kept.dim[d] = mask & 1u << d ? 1 : shape.dim[d];
-                        if (mask & 1u << d)
-                            dims.dim[dims.count++] = d % 2 ? d : d - shape.ndim;
-                        else
-                            dropped.dim[dropped.ndim++] = shape.dim[d];
-                    }
+                    const reduction r = reduction_of(shape, mask);
+                    const pleat_dims dims = r.dims;
+                    const pleat_shape dropped = r.dropped, kept = r.kept;
                     pleat_tensor *y = pleat_logsumexp(x, dims, true), *flat = pleat_logsumexp(x, dims, false);
                     ck_assert_msg(y && flat, "%s", pleat_error());
                     ck_assert(pleat_shape_equal(pleat_shape_of(y), kept) && pleat_dtype_of(y) == dtype);
@@ -38,15 +32,7 @@ START_TEST(values)
                     static long double sums[3000];
                     memset(sums, 0, sizeof sums);
                     for (int64_t i = 0; i < pleat_numel(x); i++) {
-                        int64_t rest = i, o = 0, step = 1;
-                        for (int d = shape.ndim - 1; d >= 0; d--) {
-                            if (!(mask & 1u << d)) {
-                                o += rest % shape.dim[d] * step;
-                                step *= shape.dim[d];
-                            }
-                            rest /= shape.dim[d];
-                        }
-                        sums[o] += expl((long double)element(x, shape, i));
+                        sums[result_of(shape, mask, i)] += expl((long double)element(x, shape, i));
                     }
                     for (int64_t o = 0; o < pleat_numel(y); o++)
                         ck_assert_double_eq_tol(element(flat, dropped, o), (double)logl(sums[o]),

@@ -29,14 +29,7 @@ static int64_t naive(const pleat_tensor *x, unsigned mask, naive_result *result)
     for (int64_t o = 0; o < outputs; o++)
         result[o] = (naive_result){ .product = 1 };
     for (int64_t i = 0; i < pleat_numel(x); i++) {
-        int64_t rest = i, o = 0, step = 1;
-        for (int d = shape.ndim - 1; d >= 0; d--) {
-            if (!(mask & 1u << d)) {
-                o += rest % shape.dim[d] * step;
-                step *= shape.dim[d];
-            }
-            rest /= shape.dim[d];
-        }
+        const int64_t o = result_of(shape, mask, i);
         const double v = element(x, shape, i);
         result[o].sum += v;
         result[o].squares += (long double)v * v;
@@ -56,15 +49,9 @@ START_TEST(forward)
             for (pleat_dtype dtype = PLEAT_F32; dtype <= PLEAT_F64; dtype++) {
                 const pleat_scope scope = pleat_scope_begin();
                 pleat_tensor *x = random_view(shape, dtype, kind);
-                pleat_dims dims = { 0 };
-                pleat_shape dropped = { 0 }, kept = { .ndim = shape.ndim };
-                for (int d = 0; d < shape.ndim; d++) {
-                    kept.dim[d] = mask & 1u << d ? 1 : shape.dim[d];
-                    if (mask & 1u << d)
-                        dims.dim[dims.count++] = d % 2 ? d : d - shape.ndim;
-                    else
-                        dropped.dim[dropped.ndim++] = shape.dim[d];
-                }
+                const reduction r = reduction_of(shape, mask);
+                const pleat_dims dims = r.dims;
+                const pleat_shape dropped = r.dropped, kept = r.kept;
                 pleat_tensor *sum = pleat_sum_dims(x, dims, false), *mean = pleat_mean_dims(x, dims, true);
                 pleat_tensor *prod = pleat_prod(x, dims, false), *norm = pleat_norm(x, 2, dims, false),
                              *sizes = pleat_norm(x, 1, dims, false);

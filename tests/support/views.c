@@ -49,6 +49,32 @@ double element(const pleat_tensor *t, pleat_shape shape, int64_t i)
     return pleat_at(t, index);
 }
 
+reduction reduction_of(pleat_shape shape, unsigned mask)
+{
+    reduction r = { .kept = { .ndim = shape.ndim } };
+    for (int d = 0; d < shape.ndim; d++) {
+        r.kept.dim[d] = mask & 1u << d ? 1 : shape.dim[d];
+        if (mask & 1u << d)
+            r.dims.dim[r.dims.count++] = d % 2 ? d : d - shape.ndim;
+        else
+            r.dropped.dim[r.dropped.ndim++] = shape.dim[d];
+    }
+    return r;
+}
+
+int64_t result_of(pleat_shape shape, unsigned mask, int64_t i)
+{
+    int64_t o = 0, step = 1;
+    for (int d = shape.ndim - 1; d >= 0; d--) {
+        if (!(mask & 1u << d)) {
+            o += i % shape.dim[d] * step;
+            step *= shape.dim[d];
+        }
+        i /= shape.dim[d];
+    }
+    return o;
+}
+
 bool same_bits(const pleat_tensor *a, const pleat_tensor *b)
 {
     return pleat_shape_equal(pleat_shape_of(a), pleat_shape_of(b)) && pleat_dtype_of(a) == pleat_dtype_of(b) &&
