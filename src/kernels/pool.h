@@ -41,10 +41,9 @@ typedef struct {
     pleat_hw from, to; /* sizes of the planes of x and y */
     const int64_t *rows, *columns;
     /* boxes, of columns, where step is not 0: C(q period + r), before what lies outside is cut off, is
-     * q step + first[r] .. q step + last[r] - 1. One of period and step is 1, the other 1 or
-     * 2, or step is 4; r counts up. */
+     * q step + first[r] .. q step + last[r] - 1. One of period and step is 1, the other 1, 2 or 4; r counts up. */
     int period, step;
-    int64_t first[2], last[2];
+    int64_t first[4], last[4];
     bool squares; /* boxes: all are 2 x 2, side by side from the corner, with one factor; or the adjoint of that */
     const void *from_row, *from_column, *to_row, *to_column; /* of dtype; columns': 64 bytes more, finite */
     const void *x;

@@ -4,7 +4,7 @@
 #define NOTHING (-BIT(__builtin_inff, __builtin_inf)())
 
 /* Image rows go through a buffer, so that what lies beside them can be read like them. */
-enum { FN(BUFFER) = 2048, FN(MARGIN) = 4 * VL };
+enum { FN(BUFFER) = 2048, FN(MARGIN) = 4 * VL, FN(STRIP) = 2 * FN(BUFFER) };
 
 /* The first n elements of v; what lies behind them is written to where the array, up to `end`, has it. */
 PLEAT_INLINE void FN(store_first)(T *y, V v, int64_t n, const T *end)
@@ -17,24 +17,6 @@ PLEAT_INLINE void FN(store_first)(T *y, V v, int64_t n, const T *end)
     FN(store)(few, v);
     for (int64_t l = 0; l < n; l++)
         y[l] = few[l];
-}
-
-/* Columns first .. first + n - 1 of a row of the image, minus infinity where it has none, and some of that behind. */
-PLEAT_INLINE void FN(fetch)(T *buffer, const T *row, int64_t width, int64_t first, int64_t n)
-{
-    int64_t i = 0;
-    for (; i < n && first + i < 0; i++)
-        buffer[i] = NOTHING;
-    const int64_t in = least(width - first, n);
-    for (int64_t j = i; j < in && in - i < VL; j++)
-        buffer[j] = row[first + j];
-    for (int64_t j = i; j < in && in - i >= VL; j += VL) { /* the last vector overlaps the one before */
-        j = least(j, in - VL);
-        FN(store)(buffer + j, FN(load)(row + first + j));
-    }
-    i = i < in ? in : i;
-    for (; i < n; i += VL)
-        FN(store)(buffer + i, FN(splat)(NOTHING));
 }
 
 PLEAT_INLINE V FN(every_second)(const T *x)
@@ -57,116 +39,206 @@ PLEAT_INLINE V FN(strided)(const T *x, int64_t stride)
     return FN(load)(lane);
 }
 
-/* How many windows of a row go through at once, their pixels side by side in the buffer, a row of it for each of the
- * kernel's. 0: not even a vector of them fits. */
-static int64_t FN(piece)(const pleat_max_pool_work *w)
+/* v where it is larger than best, or NaN, and then its place. */
+PLEAT_INLINE void FN(take)(V *best, IVEC *from, V v, IVEC place, bool places)
 {
-    if (w->dilation.w > FN(BUFFER) / w->kernel.w || w->stride.w > FN(BUFFER))
-        return 0;
-    const int64_t windows = (FN(BUFFER) / w->kernel.h - w->dilation.w * (w->kernel.w - 1) - VL) / w->stride.w;
-    return windows < VL ? 0 : windows / VL * VL;
+    const IVEC wins = (v > *best) | (v != v);
+    *best = PICK(wins, v, *best);
+    if (places)
+        *from = (wins & place) | (~wins & *from);
 }
 
-/* The first place in the image of a window whose first column is this; -1 where there is none. */
-PLEAT_INLINE INT FN(first_place)(const pleat_max_pool_work *w, int64_t first_row, int64_t column)
+PLEAT_INLINE IVEC FN(load_places)(const INT *from)
 {
-    if (column < 0)
-        column += (-column + w->dilation.w - 1) / w->dilation.w * w->dilation.w;
-    return first_row < w->image.h && column < w->image.w ? (INT)(first_row * w->image.w + column) : -1;
+    IVEC v;
+    memcpy(&v, from, sizeof v);
+    return v;
 }
 
-/* n windows of a row, the first of which begins at `column`, the others `stride` behind each other. The buffer has
- * `rows` of the image's rows, which lie `below` places apart there and `pitch` here. What y and index have behind the n
- * is written to up to `end`. */
-PLEAT_INLINE void FN(max_piece)(const pleat_max_pool_work *w, const T *buffer, int64_t pitch, int64_t rows,
-                                int64_t first_row, int64_t column, int64_t n, int64_t stride, T *y, int64_t *index,
-                                const T *end)
+PLEAT_INLINE void FN(store_places)(int64_t *index, IVEC from, int64_t n)
 {
     typedef int64_t wide __attribute__((vector_size(VL * sizeof(int64_t))));
-    const int64_t dilation = w->dilation.w, below = w->dilation.h * w->image.w;
+    const wide at = __builtin_convertvector(from, wide);
+    if (n >= VL)
+        memcpy(index, &at, sizeof at);
+    else
+        memcpy(index, &at, (size_t)n * sizeof *index);
+}
+
+/* A batch of rows of windows. They go by way of rows of the image with minus infinity beside them: first along each of
+ * these, then down, several rows at once, so that what is stored is not read at once. Each of the steps is a function
+ * of its own for the sake of its registers. */
+typedef struct {
+    int64_t column, n,
+        whole;         /* where the first window of a row begins, how many there are, and rounded up to vectors */
+    int64_t pitch, in; /* of a row of the image, with what lies beside it and without */
+    int64_t advance;   /* rows of the image from the first of one row of windows to the next one's: they overlap */
+    const T *next;     /* the image behind the batch */
+    T image[FN(STRIP)], largest[FN(STRIP)];
+    INT where[FN(STRIP)]; /* the columns of the largest */
+} FN(strip);
+
+/* How many windows of a row go through at once. 0: not even a vector of them fits, or some have nothing under them. */
+static int64_t FN(piece)(const pleat_max_pool_work *w)
+{
+    if (w->dilation.w > least(w->image.w, FN(BUFFER) / w->kernel.w) || w->dilation.h > w->image.h ||
+        w->stride.w > FN(BUFFER) || w->kernel.h > FN(BUFFER))
+        return 0;
+    const int64_t windows = (FN(BUFFER) / w->kernel.h - w->dilation.w * (w->kernel.w - 1)) / w->stride.w;
+    return windows / VL * VL;
+}
+
+/* Returns how many rows of the image there are, those counted that it does not have. */
+static __attribute__((noinline)) int64_t FN(max_copy)(const pleat_max_pool_work *w, FN(strip) * strip, const T *plane,
+                                                      int64_t row, int64_t rows)
+{
+    const int64_t before = strip->column < 0 ? -strip->column : 0;
+    const T *from = plane + strip->column + before;
+    T *to = strip->image + before;
+    int64_t i = 0;
+    strip->in = least(strip->pitch, w->image.w - strip->column) - before;
+    for (int64_t t = 0; t < rows; t++) {
+        i = (row + t) * w->stride.h - w->padding.h;
+        for (int64_t r = t < rows - 1 ? strip->advance : w->kernel.h; r > 0;
+             r--, i += w->dilation.h, to += strip->pitch)
+            if (i >= 0 && i < w->image.h)
+                FN(copy_row)(to, from + i * w->image.w, 1, strip->in);
+    }
+    strip->next = from + i * w->image.w;
+    return (rows - 1) * strip->advance + w->kernel.h;
+}
+
+PLEAT_INLINE void FN(max_along)(const pleat_max_pool_work *w, FN(strip) * strip, int64_t slots, int64_t stride,
+                                bool places)
+{
+    const int64_t taps = w->kernel.w, dilation = w->dilation.w, n = strip->n;
+    const T *image = strip->image;
+    T *largest = strip->largest;
+    INT *where = strip->where;
     INT step[VL];
     for (int64_t l = 0; l < VL; l++)
         step[l] = (INT)(l * stride);
-    for (int64_t i = 0; i < n; i += VL, column += VL * stride) {
-        V best = FN(splat)(NOTHING);
-        IVEC here, from;
-        memcpy(&here, step, sizeof here);
-        here += (INT)(first_row * w->image.w + column);
-        from = here;
-        if (index && (column < 0 || rows == 0)) {
-            INT first[VL];
-            for (int64_t l = 0; l < VL; l++)
-                first[l] = FN(first_place)(w, first_row, column + l * stride);
-            memcpy(&from, first, sizeof from);
-        }
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t k = 0; k < w->kernel.w; k++) {
-                const V v = FN(strided)(buffer + r * pitch + i * stride + k * dilation, stride);
-                const IVEC wins = (v > best) | (v != v);
-                best = PICK(wins, v, best);
-                if (index)
-                    from = (wins & (here + (INT)(r * below + k * dilation))) | (~wins & from);
+    for (int64_t s = 0; s < slots; s++, image += strip->pitch) {
+        const T *x = image;
+        int64_t column = strip->column;
+        for (int64_t j = 0; j < strip->in; j += 64 / (int64_t)sizeof(T))
+            __builtin_prefetch(strip->next + s * w->image.w + j); /* memory has nothing else to do meanwhile */
+        for (int64_t q = 0; q < n; q += VL, x += VL * stride, column += VL * stride) {
+            V best = FN(strided)(x, stride);
+            IVEC at = FN(load_places)(step) + (INT)column, from = at;
+            for (int64_t k = 1; k < taps; k++) {
+                at += (INT)dilation;
+                FN(take)(&best, &from, FN(strided)(x + k * dilation, stride), at, places);
             }
-        FN(store_first)(y + i, best, n - i, end);
-        if (index) {
-            const wide at = __builtin_convertvector(from, wide);
-            if (n - i >= VL || end - (y + i) >= VL)
-                memcpy(index + i, &at, sizeof at);
+            FN(store)(largest, best);
+            largest += VL;
+            if (places) {
+                /* padding is first only where all is minus infinity: the first pixel it is then */
+                for (int64_t left = column; left < 0; left += dilation)
+                    from += (from < 0) & (INT)dilation;
+                memcpy(where, &from, sizeof from);
+                where += VL;
+            }
+        }
+    }
+}
+
+static __attribute__((noinline)) void FN(max_along_rows)(const pleat_max_pool_work *w, FN(strip) * strip, int64_t slots)
+{
+    const bool places = w->index;
+    const int64_t stride = w->stride.w;
+    if (stride == 1 && places)
+        FN(max_along)(w, strip, slots, 1, true);
+    else if (stride == 1)
+        FN(max_along)(w, strip, slots, 1, false);
+    else if (stride == 2 && places)
+        FN(max_along)(w, strip, slots, 2, true);
+    else if (stride == 2)
+        FN(max_along)(w, strip, slots, 2, false);
+    else
+        FN(max_along)(w, strip, slots, stride, true);
+}
+
+PLEAT_INLINE void FN(max_down)(const pleat_max_pool_work *w, const FN(strip) * strip, int64_t row, int64_t rows, T *y,
+                               int64_t *index, const T *end, bool places)
+{
+    const int64_t whole = strip->whole, down = w->dilation.h, height = w->image.h, n = strip->n;
+    const INT below = (INT)(down * w->image.w);
+    int64_t top = row * w->stride.h - w->padding.h, at = 0;
+    for (int64_t t = 0; t < rows; t++, top += w->stride.h, at += strip->advance * whole, y += w->windows.w) {
+        int64_t first = 0, last = w->kernel.h - 1;
+        while (top + first * down < 0)
+            first++;
+        while (top + last * down >= height)
+            last--;
+        for (int64_t q = 0; q < n; q += VL) {
+            const T *largest = strip->largest + at + first * whole + q;
+            const INT *where = strip->where + at + first * whole + q;
+            V best = FN(load)(largest);
+            INT place = (INT)((top + first * down) * w->image.w);
+            IVEC from = places ? FN(load_places)(where) + place : (IVEC){ 0 };
+            for (int64_t r = last - first; r > 0; r--) {
+                largest += whole;
+                where += whole;
+                place += below;
+                FN(take)(&best, &from, FN(load)(largest), places ? FN(load_places)(where) + place : from, places);
+            }
+            FN(store_first)(y + q, best, n - q, end);
+            if (places)
+                FN(store_places)(index + q, from, end - (y + q) < VL ? n - q : VL);
+        }
+        if (places)
+            index += w->windows.w;
+    }
+}
+
+static void FN(max_rows)(const pleat_max_pool_work *w, int64_t piece, int64_t begin, int64_t end)
+{
+    FN(strip) strip;
+    const T *y_end = (T *)w->y + end * w->windows.w;
+    strip.advance = w->dilation.h == 1 ? least(w->kernel.h, w->stride.h) : w->kernel.h;
+    /* from behind: a row's last vector may reach into the next row, which is computed later */
+    for (int64_t q = (w->windows.w - 1) / piece * piece; q >= 0; q -= piece) {
+        strip.n = least(w->windows.w - q, piece);
+        strip.whole = (strip.n + VL - 1) / VL * VL;
+        strip.column = q * w->stride.w - w->padding.w;
+        strip.pitch = strip.whole * w->stride.w + w->dilation.w * (w->kernel.w - 1);
+        const int64_t batch = (FN(STRIP) / strip.pitch - w->kernel.h) / strip.advance + 1;
+        for (int64_t i = 0; i < FN(STRIP); i++)
+            strip.image[i] = NOTHING;
+        for (int64_t k = begin, rows; k < end; k += rows) {
+            const int64_t row = k % w->windows.h, to = k * w->windows.w + q;
+            const T *plane = (const T *)w->x + k / w->windows.h * w->image.h * w->image.w;
+            rows = least(batch, least(w->windows.h - row, end - k));
+            const int64_t slots = FN(max_copy)(w, &strip, plane, row, rows);
+            FN(max_along_rows)(w, &strip, slots);
+            if (w->index)
+                FN(max_down)(w, &strip, row, rows, (T *)w->y + to, w->index + to, y_end, true);
             else
-                memcpy(index + i, &at, (size_t)(n - i) * sizeof *index);
+                FN(max_down)(w, &strip, row, rows, (T *)w->y + to, NULL, y_end, false);
         }
     }
 }
 
 /* A window, tap by tap. */
-static void FN(max_window)(const pleat_max_pool_work *w, const T *plane, int64_t rows, int64_t first_row,
-                           int64_t column, T *y, int64_t *index)
+static void FN(max_window)(const pleat_max_pool_work *w, const T *plane, int64_t top, int64_t left, T *y,
+                           int64_t *index)
 {
-    INT from = FN(first_place)(w, first_row, column);
     T best = NOTHING;
-    for (int64_t r = 0; r < rows; r++)
+    int64_t from = -1;
+    for (int64_t r = 0; r < w->kernel.h; r++)
         for (int64_t k = 0; k < w->kernel.w; k++) {
-            const int64_t at = column + k * w->dilation.w;
-            if (at < 0 || at >= w->image.w)
+            const int64_t i = top + r * w->dilation.h, j = left + k * w->dilation.w, place = i * w->image.w + j;
+            if (i < 0 || i >= w->image.h || j < 0 || j >= w->image.w)
                 continue;
-            const int64_t place = (first_row + r * w->dilation.h) * w->image.w + at;
-            if (plane[place] > best || plane[place] != plane[place]) {
+            if (from < 0 || plane[place] > best || plane[place] != plane[place]) {
                 best = plane[place];
-                from = (INT)place;
+                from = place;
             }
         }
     *y = best;
     if (index)
         *index = from;
-}
-
-static void FN(max_row)(const pleat_max_pool_work *w, int64_t piece, const T *plane, int64_t row, T *y, int64_t *index,
-                        const T *end)
-{
-    const int64_t width = w->image.w, stride = w->stride.w, top = row * w->stride.h - w->padding.h;
-    const int64_t skip = top < 0 ? (-top + w->dilation.h - 1) / w->dilation.h : 0,
-                  first_row = top + skip * w->dilation.h;
-    const int64_t there = first_row < w->image.h ? (w->image.h - 1 - first_row) / w->dilation.h + 1 : 0;
-    const int64_t rows = skip < w->kernel.h ? least(w->kernel.h - skip, there) : 0;
-    for (int64_t begin = 0; begin < w->windows.w && piece == 0; begin++)
-        FN(max_window)
-    (w, plane, rows, first_row, begin * stride - w->padding.w, y + begin, index ? index + begin : NULL);
-    for (int64_t begin = 0; begin < w->windows.w && piece > 0; begin += piece) {
-        T buffer[FN(BUFFER) + VL];
-        const int64_t n = least(w->windows.w - begin, piece), column = begin * stride - w->padding.w;
-        const int64_t length = (n + VL - 1) / VL * VL * stride + w->dilation.w * (w->kernel.w - 1), pitch = length + VL;
-        for (int64_t r = 0; r < rows; r++)
-            FN(fetch)(buffer + r * pitch, plane + (first_row + r * w->dilation.h) * width, width, column, length);
-        int64_t *at = index ? index + begin : NULL;
-        if (stride == 1)
-            FN(max_piece)(w, buffer, pitch, rows, first_row, column, n, 1, y + begin, at, end);
-        else if (stride == 2 && !index)
-            FN(max_piece)(w, buffer, pitch, rows, first_row, column, n, 2, y + begin, NULL, end);
-        else if (stride == 2)
-            FN(max_piece)(w, buffer, pitch, rows, first_row, column, n, 2, y + begin, at, end);
-        else
-            FN(max_piece)(w, buffer, pitch, rows, first_row, column, n, stride, y + begin, at, end);
-    }
 }
 
 /* The commonest case is squares of 2 x 2 pixels side by side without padding: a vector of windows at once. A row's last
@@ -181,25 +253,17 @@ PLEAT_INLINE void FN(squares)(const T *top, const T *bottom, INT place, INT belo
         FN(store)(y, ((v[0] + v[1]) + (v[2] + v[3])) * factor);
         return;
     }
-    typedef int64_t indices __attribute__((vector_size(VL * sizeof(int64_t))));
     V best = v[0];
     IVEC from = { 0 };
 #pragma GCC unroll 3
-    for (INT k = 1; k < 4; k++) {
-        const IVEC wins = (v[k] > best) | (v[k] != v[k]);
-        best = PICK(wins, v[k], best);
-        from = (wins & (k / 2 * below + k % 2)) | (~wins & from);
-    }
+    for (INT k = 1; k < 4; k++)
+        FN(take)(&best, &from, v[k], (IVEC){ 0 } + (k / 2 * below + k % 2), index);
     INT step[VL];
     for (int64_t l = 0; l < VL; l++)
         step[l] = (INT)(2 * l);
-    IVEC steps;
-    memcpy(&steps, step, sizeof steps);
     FN(store)(y, best);
-    if (!index)
-        return;
-    const indices at = __builtin_convertvector(from + (steps + place), indices);
-    memcpy(index, &at, sizeof at);
+    if (index)
+        FN(store_places)(index, from + (FN(load_places)(step) + place), VL);
 }
 
 PLEAT_INLINE void FN(row_of_squares)(const T *top, int64_t width, int64_t windows, INT place, T factor, bool room, T *y,
@@ -249,6 +313,10 @@ static void FN(max)(const pleat_max_pool_work *w, int64_t begin, int64_t end)
                         w->padding.h == 0 && w->padding.w == 0 && w->dilation.h == 1 && w->dilation.w == 1 &&
                         2 * w->windows.h <= w->image.h && 2 * w->windows.w <= w->image.w; /* not so in ceil_mode */
     const int64_t piece = FN(piece)(w);
+    if (!simple && piece > 0) {
+        FN(max_rows)(w, piece, begin, end);
+        return;
+    }
     int64_t row = begin % w->windows.h;
     const T *plane = (const T *)w->x + begin / w->windows.h * w->image.h * w->image.w;
     for (int64_t i = begin; i < end; i++) {
@@ -261,9 +329,10 @@ static void FN(max)(const pleat_max_pool_work *w, int64_t begin, int64_t end)
                 FN(row_of_squares)(plane + first, w->image.w, w->windows.w, (INT)first, 0, room, y, index);
             else
                 FN(row_of_squares)(plane + first, w->image.w, w->windows.w, (INT)first, 0, room, y, NULL);
-        } else {
-            FN(max_row)(w, piece, plane, row, y, index, (T *)w->y + end * w->windows.w);
-        }
+        } else
+            for (int64_t c = 0; c < w->windows.w; c++)
+                FN(max_window)
+        (w, plane, row * w->stride.h - w->padding.h, c * w->stride.w - w->padding.w, y + c, index ? index + c : NULL);
         if (++row == w->windows.h) {
             row = 0;
             plane += w->image.h * w->image.w;
@@ -296,6 +365,8 @@ static int64_t FN(scatter)(const pleat_pool_index_work *w, int64_t begin, int64_
         const int64_t *index = w->index + plane * w->windows;
         T *y = (T *)w->y + plane * w->pixels;
         memset(y, 0, (size_t)w->pixels * sizeof(T));
+        for (int64_t q = 0; q < w->pixels; q += 64 / (int64_t)sizeof(T))
+            __builtin_prefetch(y + w->pixels + q, 1); /* the next plane comes while this one waits for its sums */
         for (int64_t p = 0; p < w->windows; p++)
             if ((uint64_t)index[p] < (uint64_t)w->pixels)
                 y[index[p]] += g[p];
@@ -348,81 +419,147 @@ static void FN(boxes_of_squares)(const pleat_box_work *w, int64_t begin, int64_t
     }
 }
 
-/* down[j] = the weighted sum of the box's rows in column first + j, for j below n, and zeros up to a whole vector. What
+/* down[j] = the weighted sum of the box's rows in column first + j, for j below n, and a vector of zeros behind. What
  * lies behind the columns is read as well, where the array reaches so far. */
 PLEAT_INLINE void FN(sum_rows)(const pleat_box_work *w, const T *plane, const int64_t *rows, int64_t first, int64_t n,
                                T *down)
 {
-    const T *from_row = w->from_row, *from_column = (const T *)w->from_column + first;
-    const T *end = (const T *)w->x + w->elements;
-    INT lane[VL];
-    for (int64_t l = 0; l < VL; l++)
-        lane[l] = (INT)l;
-    IVEC lanes;
-    memcpy(&lanes, lane, sizeof lanes);
+    const int64_t count = rows[1] - rows[0], width = w->from.w;
+    const T *from_column = (const T *)w->from_column + first, *from_row = (const T *)w->from_row + rows[0];
+    const T *x = plane + rows[0] * width + first;
+    const bool room = (const T *)w->x + w->elements - x >= count * width + VL;
     for (int64_t j = 0; j < n; j += VL) {
         V sum = { 0 };
-        for (int64_t i = rows[0]; i < rows[1]; i++) {
-            const T *x = plane + i * w->from.w + first + j;
-            T few[VL] = { 0 };
-            const bool there = end - x >= VL;
-            for (int64_t l = 0; l < n - j && !there; l++)
-                few[l] = x[l];
-            sum += FN(load)(there ? x : few) * from_row[i];
-        }
-        FN(store)(down + j, ZERO_WHERE(lanes >= (INT)least(n - j, VL), sum * FN(load)(from_column + j)));
+        if (room)
+            for (int64_t i = 0; i < count; i++)
+                sum += FN(load)(x + i * width + j) * from_row[i];
+        else
+            for (int64_t i = 0; i < count; i++) {
+                T few[VL];
+                for (int64_t l = 0; l < VL; l++)
+                    few[l] = l < n - j ? x[i * width + j + l] : 0;
+                sum += FN(load)(few) * from_row[i];
+            }
+        FN(store)(down + j, sum * FN(load)(from_column + j));
     }
+    FN(store)(down + n, (V){ 0 });
 }
+
+/* Whether a row of the result is as the one before. */
+PLEAT_INLINE bool FN(alike)(const pleat_box_work *w, int64_t row)
+{
+    const int64_t *rows = w->rows + 2 * row;
+    const T *to_row = (const T *)w->to_row + row;
+    return rows[0] == rows[-2] && rows[1] == rows[-1] && to_row[0] == to_row[-1];
+}
+
+enum { FN(BAND_ROWS) = 16, FN(BAND) = FN(BUFFER) + FN(MARGIN) + 2 * VL };
 
 /* Rows of the result whose boxes are evenly spaced along them: column q period + r is the sum of the columns
  * q step + first[r] to q step + last[r] - 1, of which those that the image does not have are zeros. Several rows at
- * once first down the columns, then along the rows, so that what is stored is not read at once. Period and step are
- * constants where this is inlined. */
-PLEAT_INLINE void FN(even_rows)(const pleat_box_work *w, int64_t begin, int64_t end, int period, int step)
+ * once first down the columns, then along the rows, so that what is stored is not read at once. A row's last vector may
+ * reach into the next row; all goes from behind, so that what is there is computed later. */
+typedef struct {
+    int64_t q, n;                       /* the first period of a row, and how many */
+    int64_t base, width, pitch;         /* their first column, how many of them there are, and with zeros behind */
+    int64_t rows, times[FN(BAND_ROWS)]; /* that are sums, and how often each is in the result */
+    const T *next;                      /* the image behind the batch */
+    T sums[FN(BAND)], factor[FN(BAND_ROWS)];
+} FN(band);
+
+/* Returns the first row behind the batch. */
+static __attribute__((noinline)) int64_t FN(sum_down)(const pleat_box_work *w, FN(band) * band, int64_t k, int64_t end)
 {
-    enum { ROWS = 16, SIZE = FN(BUFFER) + FN(MARGIN) + 2 * VL };
-    const int64_t first[2] = { w->first[0], w->first[1] }, last[2] = { w->last[0], w->last[1] };
-    const int64_t lowest = first[0], width = last[period - 1] - lowest, all = (w->to.w + period - 1) / period;
-    const int64_t piece = (FN(BUFFER) - width) / step / VL * VL;
-    for (int64_t q0 = 0; q0 < all; q0 += piece) {
-        const int64_t n = least(all - q0, piece), base = q0 * step + lowest, reach = (n - 1) * step + width;
-        const int64_t before = base < 0 ? -base : 0, pitch = (reach + FN(MARGIN) + 2 * VL - 1) / VL * VL;
-        const int64_t batch = least(ROWS, SIZE / pitch);
-        int64_t row = begin % w->to.h;
-        const T *plane = (const T *)w->x + begin / w->to.h * w->from.h * w->from.w;
-        T buffer[SIZE] = { 0 }, factor[ROWS];
-        for (int64_t k = begin; k < end; k += batch) {
-            const int64_t rows = least(batch, end - k);
-            for (int64_t i = 0; i < rows; i++) {
-                FN(sum_rows)
-                (w, plane, w->rows + 2 * row, base + before, least(reach, w->from.w - base) - before,
-                 buffer + i * pitch + before);
-                factor[i] = ((const T *)w->to_row)[row];
-                if (++row == w->to.h) {
-                    row = 0;
-                    plane += w->from.h * w->from.w;
-                }
+    const int64_t before = band->base < 0 ? -band->base : 0, first = band->base + before, height = w->to.h;
+    const int64_t n = least(band->width, w->from.w - band->base) - before;
+    const int64_t begin = k % height, last = least(height, begin + end - k), pitch = band->pitch;
+    const T *plane = (const T *)w->x + k / height * w->from.h * w->from.w;
+    const int64_t most = least(FN(BAND_ROWS), FN(BAND) / pitch);
+    int64_t row = begin;
+    band->rows = 0;
+    for (T *down = band->sums + before; row < last && band->rows < most; down += pitch) {
+        const int64_t top = row;
+        FN(sum_rows)(w, plane, w->rows + 2 * row, first, n, down);
+        do
+            row++;
+        while (row < last && FN(alike)(w, row));
+        band->factor[band->rows] = ((const T *)w->to_row)[top];
+        band->times[band->rows++] = row - top;
+    }
+    band->next = plane + w->rows[2 * row - 1] * w->from.w;
+    return k + row - begin;
+}
+
+/* Period and step are constants where this is inlined. */
+PLEAT_INLINE void FN(sum_along)(const pleat_box_work *w, const FN(band) * band, int64_t k, int64_t end, int period,
+                                int step)
+{
+    const int64_t width = w->to.w, c0 = band->q * period, part = least(band->n * period, width - c0);
+    const T *y_end = (const T *)w->y + end * width, *next = band->next;
+    const int64_t ahead = period == 1 && part == width ? w->from.h * w->from.w / w->to.h : 0;
+    int64_t first[4], count[4];
+    for (int r = 0; r < period; r++) {
+        first[r] = w->first[r] - w->first[0];
+        count[r] = w->last[r] - w->first[r];
+    }
+    for (int64_t q = (band->n - 1) / VL * VL; q >= 0; q -= VL) {
+        const T *sums = band->sums + q * step, *to_column = (const T *)w->to_column + c0 + q * period;
+        const int64_t left = part - q * period;
+        T *y = (T *)w->y + k * width + c0 + q * period;
+        for (int64_t i = 0; i < band->rows; i++, sums += band->pitch) {
+            for (int64_t j = 0; j < ahead && q == 0; j += 64 / (int64_t)sizeof(T))
+                __builtin_prefetch(next + i * ahead + j); /* memory has nothing else to do meanwhile */
+            V sum[4] = { { 0 }, { 0 }, { 0 }, { 0 } };
+            PLEAT_UNROLL(4)
+            for (int r = 0; r < period; r++)
+                for (int64_t c = 0; c < count[r]; c++)
+                    sum[r] += FN(strided)(sums + first[r] + c, step);
+            if (period > 1) {
+                const V even[2] = { PLEAT_LOW(sum[0], sum[period / 2]), PLEAT_HIGH(sum[0], sum[period / 2]) };
+                const V odd[2] = { PLEAT_LOW(sum[1], sum[3]), PLEAT_HIGH(sum[1], sum[3]) };
+                sum[0] = period == 2 ? even[0] : PLEAT_LOW(even[0], odd[0]);
+                sum[1] = period == 2 ? even[1] : PLEAT_HIGH(even[0], odd[0]);
+                sum[2] = PLEAT_LOW(even[1], odd[1]);
+                sum[3] = PLEAT_HIGH(even[1], odd[1]);
             }
-            for (int64_t i = 0; i < rows; i++)
-                for (int64_t q = 0; q < n; q += VL) {
-                    V sum[2] = { { 0 }, { 0 } };
-                    for (int r = 0; r < period; r++)
-                        for (int64_t c = first[r] - lowest; c < last[r] - lowest; c++)
-                            sum[r] += FN(strided)(buffer + i * pitch + q * step + c, step);
-                    const int64_t c = (q0 + q) * period;
-                    const T *to_column = (const T *)w->to_column + c;
-                    T *y = (T *)w->y + (k + i) * w->to.w + c;
-                    /* of several pieces the first ones of the rows that follow are there already */
-                    const T *y_end = (const T *)w->y + (n == all ? end : k + i + 1) * w->to.w;
-                    if (period == 1) {
-                        FN(store_first)(y, sum[0] * (FN(load)(to_column) * factor[i]), w->to.w - c, y_end);
-                        continue;
-                    }
-                    const V low = PLEAT_LOW(sum[0], sum[1]), high = PLEAT_HIGH(sum[0], sum[1]);
-                    FN(store_first)(y, low * (FN(load)(to_column) * factor[i]), w->to.w - c, y_end);
-                    if (w->to.w - c > VL)
-                        FN(store_first)(y + VL, high * (FN(load)(to_column + VL) * factor[i]), w->to.w - c - VL, y_end);
-                }
+            PLEAT_UNROLL(4)
+            for (int r = 0; r < period; r++)
+                if (r * VL < left)
+                    FN(store_first)
+            (y + r * VL, sum[r] * (FN(load)(to_column + r * VL) * band->factor[i]), left - r * VL, y_end);
+            y += width * band->times[i];
+        }
+    }
+    T *y = (T *)w->y + k * width + c0;
+    for (int64_t i = 0; i < band->rows; i++, y += width)
+        for (int64_t again = band->times[i]; again > 1; again--, y += width)
+            FN(copy_row)(y + width, y, 1, part);
+}
+
+static void FN(even_rows)(const pleat_box_work *w, int64_t begin, int64_t end)
+{
+    const int period = w->period, step = w->step;
+    const int64_t width = w->last[period - 1] - w->first[0], all = (w->to.w + period - 1) / period;
+    const int64_t piece = (FN(BUFFER) - width) / step / VL * VL;
+    FN(band) band;
+    for (band.q = (all - 1) / piece * piece; band.q >= 0; band.q -= piece) {
+        band.n = least(all - band.q, piece);
+        band.base = band.q * step + w->first[0];
+        band.width = (band.n - 1) * step + width;
+        band.pitch = (band.width + FN(MARGIN) + 2 * VL - 1) / VL * VL;
+        memset(band.sums, 0, sizeof band.sums);
+        for (int64_t k = begin, next; k < end; k = next) {
+            next = FN(sum_down)(w, &band, k, end);
+            if (period == 2)
+                FN(sum_along)(w, &band, k, end, 2, 1);
+            else if (period == 4)
+                FN(sum_along)(w, &band, k, end, 4, 1);
+            else if (step == 2)
+                FN(sum_along)(w, &band, k, end, 1, 2);
+            else if (step == 4)
+                FN(sum_along)(w, &band, k, end, 1, 4);
+            else
+                FN(sum_along)(w, &band, k, end, 1, 1);
         }
     }
 }
@@ -465,23 +602,14 @@ static void FN(boxes)(const pleat_box_work *w, int64_t begin, int64_t end)
         return;
     }
     if (w->step > 0 && w->last[w->period - 1] - w->first[0] <= FN(BUFFER) / 2) {
-        if (w->period == 2)
-            FN(even_rows)(w, begin, end, 2, 1);
-        else if (w->step == 2)
-            FN(even_rows)(w, begin, end, 1, 2);
-        else if (w->step == 4)
-            FN(even_rows)(w, begin, end, 1, 4);
-        else
-            FN(even_rows)(w, begin, end, 1, 1);
+        FN(even_rows)(w, begin, end);
         return;
     }
-    const T *to_row = w->to_row;
     int64_t row = begin % w->to.h;
     const T *plane = (const T *)w->x + begin / w->to.h * w->from.h * w->from.w;
     T *y = (T *)w->y + begin * w->to.w;
     for (int64_t k = begin; k < end; k++, y += w->to.w) {
-        const int64_t *rows = w->rows + 2 * row;
-        if (k > begin && row > 0 && rows[0] == rows[-2] && rows[1] == rows[-1] && to_row[row] == to_row[row - 1])
+        if (k > begin && row > 0 && FN(alike)(w, row))
             FN(copy_row)(y, y - w->to.w, 1, w->to.w);
         else
             FN(uneven_row)(w, plane, row, y);

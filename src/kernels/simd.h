@@ -3,7 +3,8 @@
  *
  *   T, V, VL    the element, a vector of the instruction set's width, the number of its elements
  *   FN(name)    name_f32 or name_f64
- *   FN(load), FN(store), FN(relu), FN(copy_row), FN(total), FN(transpose), FN(add_up), FN(totals)
+ *   FN(load), FN(store), FN(relu), FN(copy_row), FN(total), FN(transpose), FN(load_turned), FN(add_up),
+ *               FN(totals)
  *
  * Plain GCC vector extensions, which Clang shares. */
 #ifndef PLEAT_KERNELS_SIMD_H
@@ -11,7 +12,9 @@
 
 #include "kernels/vector.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Only a typedef's aligned() lowers the alignment: in a cast GCC drops it, and the load traps. */
 typedef float pleat_v32 __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
@@ -194,17 +197,34 @@ PLEAT_INLINE V FN(relu)(V v)
     return (V)(~below & (__typeof__(below))v);
 }
 
-/* n elements that are step apart, one after another. Rows of images are short: whole vectors, the last of which may
- * overlap the one before, beat a call of memcpy. */
+/* The first and the last `part` of n elements, which may overlap; not if there are fewer, or none in a part. */
+PLEAT_INLINE bool FN(copy_ends)(T *to, const T *from, size_t n, size_t part)
+{
+    if (!part || n < part)
+        return false;
+    memcpy(to, from, part * sizeof(T));
+    memcpy(to + n - part, from + n - part, part * sizeof(T));
+    return true;
+}
+
+/* n elements that are step apart, one after another. Rows of images are short: whole vectors, or parts of one, the last
+ * of which may overlap the one before, beat a call of memcpy. */
 PLEAT_INLINE void FN(copy_row)(T *to, const T *from, int64_t step, int64_t n)
 {
-    if (step == 1 && n >= VL) {
+    if (step != 1) {
+        for (int64_t i = 0; i < n; i++)
+            to[i] = from[i * step];
+        return;
+    }
+    if (n >= VL) {
         for (int64_t i = 0; i < n - VL; i += VL)
             FN(store)(to + i, FN(load)(from + i));
         FN(store)(to + n - VL, FN(load)(from + n - VL));
-    } else
-        for (int64_t i = 0; i < n; i++)
-            to[i] = from[i * step];
+        return;
+    }
+    const size_t few = (size_t)n;
+    (void)(FN(copy_ends)(to, from, few, VL / 2) || FN(copy_ends)(to, from, few, VL / 4) ||
+           FN(copy_ends)(to, from, few, VL / 8) || FN(copy_ends)(to, from, few, 1));
 }
 
 /* The sum of the elements, in an order that is fixed: halves are added until one is left. */
@@ -243,6 +263,15 @@ PLEAT_INLINE void FN(transpose)(V r[VL])
             r[j] = PLEAT_LANES_HIGH(a, b);
         }
     }
+}
+
+/* The same of `count` rows in memory, `apart` elements from one to the next; those that are missing are zeros. */
+PLEAT_INLINE void FN(load_turned)(V r[VL], const T *from, int64_t apart, int64_t count)
+{
+    PLEAT_UNROLL(16)
+    for (int64_t n = 0; n < VL; n++)
+        r[n] = n < count ? FN(load)(from + n * apart) : (V){ 0 };
+    FN(transpose)(r);
 }
 
 /* r[0] + r[1] + ..., by halves; the block is used up. */

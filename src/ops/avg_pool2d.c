@@ -69,13 +69,12 @@ static void inverse(const int64_t *bounds, int64_t out, int64_t in, int64_t *inv
     }
 }
 
-/* The columns' ranges before what lies outside is cut off, where windows are 1 or 2 apart, or 4 and added up. Pixel r
- * is in the windows whose place, a multiple of the stride, is from begin to end; division rounds towards 0, so up below
- * it. */
+/* The columns' ranges before what lies outside is cut off, where windows are 1, 2 or 4 apart. Pixel r is in the windows
+ * whose place, a multiple of the stride, is from begin to end; division rounds towards 0, so up below it. */
 static void set_even(const pleat_window *w, bool adjoint, pleat_box_work *work)
 {
     const int64_t stride = w->stride.w;
-    if (stride != 1 && stride != 2 && (stride != 4 || adjoint))
+    if (stride != 1 && stride != 2 && stride != 4)
         return;
     work->step = adjoint ? 1 : (int)stride;
     work->period = adjoint ? (int)stride : 1;

@@ -114,10 +114,13 @@ START_TEST(max_of_2x2)
     check_max(
         (pleat_max_pool_work){ .image = { 4, 1001 }, .kernel = { 2, 2 }, .stride = { 2, 2 }, .dilation = { 1, 1 } }, 2,
         5);
-    check_max(
-        (pleat_max_pool_work){
-            .image = { 4, 1001 }, .kernel = { 3, 3 }, .stride = { 1, 1 }, .padding = { 1, 1 }, .dilation = { 1, 1 } },
-        2, 5);
+    for (int64_t stride = 1; stride <= 5; stride++)
+        check_max((pleat_max_pool_work){ .image = { 4, 1001 },
+                                         .kernel = { 3, 3 },
+                                         .stride = { stride, stride },
+                                         .padding = { 1, 1 },
+                                         .dilation = { 1, 1 } },
+                  2, 5);
 }
 END_TEST
 

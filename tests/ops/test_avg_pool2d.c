@@ -64,6 +64,7 @@ static const pleat_window some_windows[] = {
     { .kernel = { 4, 40 }, .stride = { 4, 3 } },
     { .kernel = { 3, 5 }, .stride = { 1, 2 }, .padding = { 1, 2 } },
     { .kernel = { 2, 5 }, .stride = { 3, 4 }, .padding = { 1, 2 } },
+    { .kernel = { 2, 4 }, .stride = { 2, 4 } },
 };
 enum { WINDOWS = sizeof some_windows / sizeof *some_windows };
 
