@@ -5,14 +5,15 @@
  * patches of images in conv.h, so that a convolution is this product and never builds its patch matrix.
  *
  *           K                 n                        a chunk: for each block of K
- *      .---------.       .---------.                     pack B's panels (they stay in L2)
- *    m |  A      |   K   |  B      |                     for each panel of A:
- *      |=panel===|       |  | p |  |                       pack it (it stays in L1)
- *      '---------'       |  | a |  |                       for each panel of B: multiply, one tile of C in registers
- *                        |  | n |  |
+ *      .---------.       .---------.                     for each panel of A:
+ *    m |  A      |   K   |  B      |                       pack it (it stays in L1)
+ *      |=panel===|       |  | p |  |                       for each panel of B:
+ *      '---------'       |  | a |  |                         pack it, the first time (they stay in L2)
+ *                        |  | n |  |                         multiply, one tile of C in registers
  *
- * An operand whose rows are adjacent and spread over the cache is not packed: rows may be any distance apart. What
- * several chunks would pack may be packed before. The panels' missing lanes at the edges are zeros. Each element of C
+ * An operand whose rows are adjacent and spread over the cache is not packed: rows may be any distance apart. Of a
+ * B whose rows only are adjacent the first tiles store what they load, which is its panels. What several chunks would
+ * pack may be packed before. The panels' missing lanes at the edges are zeros. Each element of C
  * is the sum over blocks of PLEAT_GEMM_DEPTH bytes of K (evened out), each summed front to back: an order that K alone
  * fixes.
  */
@@ -47,6 +48,7 @@ struct pleat_operand {
     enum {
         PLEAT_UNPACKED, /* panels are packed when they are needed */
         PLEAT_IN_PLACE, /* a matrix (one digit) that is multiplied where it lies; of A step[2] is 1, of B lane */
+        PLEAT_COPIED,   /* such a B that a chunk's first tiles read where it lies and pack for the others */
         PLEAT_PACKED    /* base holds the panels, of all steps; lane elements on lies the next */
     } state;
 };

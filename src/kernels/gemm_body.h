@@ -16,15 +16,20 @@ typedef struct {
     bool relu;      /* of what is then C */
     const T *ahead; /* where the first line lies that is asked for meanwhile, one every two steps, or NULL */
     int64_t ahead_step;
+    T *copy; /* where the rows of B are copied to meanwhile, one after the other, or NULL */
 } FN(tile);
 
 /* One step of K. Rows of A that lie anywhere are five to a pointer: x86 adds one, two or four times a register to it,
  * and three times is a register of its own. Where a multiply-add takes an element of memory, a row that both of its
  * read for themselves saves an instruction; no more than a third of the rows do, as there are two reads in a cycle. */
 PLEAT_INLINE void FN(step)(V sum[MR][2], const char *a[3], int64_t lane, int64_t lane3, int64_t at, const char *b,
-                           int rows, int vectors, bool panel)
+                           int rows, int vectors, bool panel, T *copy)
 {
     const V b0 = FN(load)((const T *)b), b1 = vectors > 1 ? FN(load)((const T *)b + VL) : b0;
+    if (copy) {
+        FN(store)(copy, b0);
+        FN(store)(copy + VL, b1);
+    }
     PLEAT_UNROLL(16)
     for (int i = 0; i < rows; i++) {
         const int64_t row = panel ? i * (int64_t)sizeof(T) : i % 5 == 3 ? lane3 : i % 5 * lane;
@@ -45,7 +50,7 @@ PLEAT_INLINE void FN(ask)(const char *b, int vectors)
         __builtin_prefetch(b + sizeof(V));
 }
 
-PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool panel, bool send)
+PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool panel, bool send, bool copies)
 {
     V sum[MR][2];
     PLEAT_UNROLL(16)
@@ -55,6 +60,7 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
     int64_t lane = t->a_lane * size, lane3 = 3 * lane;
     const char *ahead = (const char *)t->ahead;
     const int64_t ahead_step = t->ahead_step * size;
+    T *copy = copies ? t->copy : NULL;
     const char *a[3] = { (const char *)t->a }, *b = (const char *)t->b;
     a[1] = rows > 5 && !panel ? a[0] + 5 * lane : a[0];
     a[2] = rows > 10 && !panel ? a[1] + 5 * lane : a[0];
@@ -65,19 +71,20 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
         if (!panel)
             __asm__("" : "+r"(a[0]), "+r"(a[1]), "+r"(a[2]), "+r"(lane), "+r"(lane3));
         FN(ask)(b + AHEAD * b_step, vectors);
-        FN(step)(sum, a, lane, lane3, 0, b, rows, vectors, panel);
+        FN(step)(sum, a, lane, lane3, 0, b, rows, vectors, panel, copy);
         b += b_step;
         if (send) {
             __builtin_prefetch(ahead, 0, 2);
             ahead += ahead_step;
         }
         FN(ask)(b + AHEAD * b_step, vectors);
-        FN(step)(sum, a, lane, lane3, a_step, b, rows, vectors, panel);
+        FN(step)(sum, a, lane, lane3, a_step, b, rows, vectors, panel, copies ? copy + NR : NULL);
         b += b_step;
+        copy = copies ? copy + 2 * NR : NULL;
         a[0] += 2 * a_step, a[1] += 2 * a_step, a[2] += 2 * a_step;
     }
     if (k < t->depth)
-        FN(step)(sum, a, lane, lane3, 0, b, rows, vectors, panel);
+        FN(step)(sum, a, lane, lane3, 0, b, rows, vectors, panel, copy);
     if (t->row_bias) {
         PLEAT_UNROLL(16)
         for (int i = 0; i < rows; i++) {
@@ -120,18 +127,23 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
     }
 }
 
+#define TILE_OF(rows, vectors, send, copies)                                                                           \
+    (t->panel ? FN(tile_of)(t, rows, vectors, true, send, copies) : FN(tile_of)(t, rows, vectors, false, send, copies))
 #define TILE(rows)                                                                                                     \
     static void FN(tile_##rows)(const FN(tile) * t, int vectors)                                                       \
     {                                                                                                                  \
-        if (vectors > 1 && t->ahead)                                                                                   \
-            t->panel ? FN(tile_of)(t, rows, 2, true, true) : FN(tile_of)(t, rows, 2, false, true);                     \
-        else if (vectors > 1)                                                                                          \
-            t->panel ? FN(tile_of)(t, rows, 2, true, false) : FN(tile_of)(t, rows, 2, false, false);                   \
+        if (vectors == 1)                                                                                              \
+            TILE_OF(rows, 1, false, false);                                                                            \
+        else if (t->copy)                                                                                              \
+            TILE_OF(rows, 2, false, true);                                                                             \
+        else if (t->ahead)                                                                                             \
+            TILE_OF(rows, 2, true, false);                                                                             \
         else                                                                                                           \
-            t->panel ? FN(tile_of)(t, rows, 1, true, false) : FN(tile_of)(t, rows, 1, false, false);                   \
+            TILE_OF(rows, 2, false, false);                                                                            \
     }
 ROWS(TILE)
 #undef TILE
+#undef TILE_OF
 #define TILE(rows) FN(tile_##rows),
 static void (*const FN(tiles)[])(const FN(tile) * t, int vectors) = { ROWS(TILE) };
 #undef TILE
@@ -148,13 +160,36 @@ PLEAT_INLINE void FN(put)(T *c, T sum, const T *row_bias, int64_t i, const T *co
     *c = relu && sum < 0 ? 0 : sum;
 }
 
-/* The same where C's tile is cut off, or its columns are not adjacent: by way of a whole tile, with the biases and C's
- * old elements added on the way out, in the same order. */
+/* Rows of C's tile, whose columns are adjacent, into a whole tile or back. */
+static void FN(copy_tile)(const pleat_target *c, spot at, T *there, int64_t rows, int64_t columns, T *whole, bool back)
+{
+    const int64_t start = offset_of(c, &at);
+    for (int64_t j = 0, run; j < columns; j += run, move_on(c, &at, run)) {
+        run = least(c->width - at.x, columns - j);
+        for (int64_t i = 0; i < rows; i++) {
+            T *to = there + (offset_of(c, &at) - start) + i * c->row, *from = whole + i * NR + j;
+            FN(copy_row)(back ? to : from, back ? from : to, 1, run);
+        }
+    }
+}
+
+/* The same where C's tile is cut off, or its columns are not adjacent: by way of a whole tile. In the latter case the
+ * biases and C's old elements are added on the way out, in the same order. */
 static void FN(tile_edge)(const FN(tile) * t, const pleat_target *c, spot at, int64_t rows, int64_t columns)
 {
-    T whole[MR * NR];
+    T whole[MR * NR], bias[NR] = { 0 };
     FN(tile) inner = *t;
-    inner.c = whole, inner.c_row = NR, inner.add = false;
+    inner.c = whole, inner.c_row = NR;
+    if (c->column == 1) {
+        if (t->add)
+            FN(copy_tile)(c, at, t->c, rows, columns, whole, false);
+        if (t->col_bias)
+            inner.col_bias = memcpy(bias, t->col_bias, (size_t)columns * sizeof(T));
+        FN(tiles)[rows - 1](&inner, columns > VL ? 2 : 1);
+        FN(copy_tile)(c, at, t->c, rows, columns, whole, true);
+        return;
+    }
+    inner.add = false;
     inner.row_bias = inner.col_bias = NULL;
     inner.relu = false;
     FN(tiles)[rows - 1](&inner, columns > VL ? 2 : 1);
@@ -181,7 +216,7 @@ typedef struct {
     int64_t i_begin, i_end, height, j_begin, j_end, k, depth;
     bool first, last; /* of the block's steps */
     bool c_comes;     /* C's lines are asked for while its tile is computed */
-    const T *a_panel, *b_panels;
+    T *a_panel, *b_panels;
 } FN(run);
 
 /* What the tiles of a row share. */
@@ -204,10 +239,14 @@ PLEAT_INLINE void FN(tile_at)(const FN(run) * r, FN(tile) * t, int64_t i, int64_
     const pleat_product *p = r->p;
     const pleat_target *c = &p->c;
     const int64_t rows = least(r->height, r->i_end - i), columns = least(NR, r->j_end - j);
-    const bool b_lies = p->b.state == PLEAT_IN_PLACE && columns == NR;
-    t->b = b_lies || p->b.state == PLEAT_PACKED ? FN(panel)(&p->b, NR, j, r->k)
-                                                : r->b_panels + (j - r->j_begin) * r->depth;
-    t->b_step = b_lies ? p->b.step[2] : NR;
+    const bool first = i == r->i_begin, copied = p->b.state == PLEAT_COPIED && columns == NR && first,
+               lies = copied || (p->b.state == PLEAT_IN_PLACE && columns == NR);
+    T *packed = r->b_panels + (j - r->j_begin) * r->depth;
+    t->b = lies || p->b.state == PLEAT_PACKED ? FN(panel)(&p->b, NR, j, r->k) : packed;
+    t->b_step = lies ? p->b.step[2] : NR;
+    t->copy = copied ? packed : NULL;
+    if (first && t->b == packed)
+        p->b.pack(&p->b, j, columns, r->k, r->depth, NR, packed);
     t->col_bias = r->first && p->col_bias ? (const T *)p->col_bias + j : NULL;
     t->c = (T *)c->base + i * c->row + offset_of(c, at);
     if (r->c_comes)
@@ -219,9 +258,9 @@ PLEAT_INLINE void FN(tile_at)(const FN(run) * r, FN(tile) * t, int64_t i, int64_
         FN(tile_edge)(t, c, *at, rows, columns);
 }
 
-/* Rows of tiles one after the other, so that all of the chunk of B stays in the L2 cache, and C is written in long
- * lines. But where most of the traffic is B's, which comes from memory, and A stays in the cache: panel by panel of B,
- * and the next one is fetched while this one's tiles are computed. */
+/* Rows of tiles one after the other, the first of which packs B, so that all of the chunk of B stays in the L2 cache,
+ * and C is written in long lines. But where most of the traffic is B's, which comes from memory, and A stays in the
+ * cache: panel by panel of B, and the next one is fetched while this one's tiles are computed. */
 static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end,
                       int64_t k_begin, int64_t k_end, void *scratch)
 {
@@ -251,10 +290,6 @@ static void FN(block)(const pleat_product *p, int64_t i_begin, int64_t i_end, in
     do {
         r.depth = least(most, k_end - r.k);
         r.last = r.k + r.depth >= k_end;
-        if (p->b.state != PLEAT_PACKED) {
-            const int64_t lies = p->b.state == PLEAT_IN_PLACE ? (j_end - j_begin) / NR * NR : 0;
-            pack(&p->b, j_begin + lies, j_end, r.k, r.depth, NR, b_panels + lies * r.depth, NR * r.depth * size, size);
-        }
         spot at = spot_of(c, j_begin);
         if (by_panels)
             for (int64_t j = j_begin; j < j_end; j += NR, move_on(c, &at, NR))
@@ -332,10 +367,7 @@ static void FN(pack_turned)(const T *from, int64_t lane, int64_t lanes, int64_t 
     for (int64_t l = (width - 1) / VL * VL; l >= 0; l -= VL)
         for (int64_t k = 0; k < whole; k += VL) {
             V block[VL];
-            PLEAT_UNROLL(16)
-            for (int i = 0; i < VL; i++)
-                block[i] = l + i < lanes ? FN(load)(from + (l + i) * lane + k) : (V){ 0 };
-            FN(transpose)(block);
+            FN(load_turned)(block, from + l * lane + k, lane, lanes - l);
             PLEAT_UNROLL(16)
             for (int i = 0; i < VL; i++)
                 FN(store)(panel + (k + i) * width + l, block[i]);

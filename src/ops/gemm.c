@@ -3,7 +3,7 @@
  * The chunks are tiles of C, times the grid of products, and slices of K where these are too few to share out and
  * cutting C would cost more: each slice's product goes into a place of its own, and they are added up in order. All
  * cuts follow from the sizes. An operand that lies well is read where it lies; one that several chunks meet is packed
- * once, ahead of them all, and if it is a large B, part by part. */
+ * once, ahead of them all, if it has to be rearranged. */
 #include "ops/gemm.h"
 
 #include "kernels/kernels.h"
@@ -24,9 +24,11 @@ enum {
     SLICE = 512,               /* bytes of K at least, where it is cut */
     THIN = 4,                  /* rows or columns at most that are multiplied without packing */
     DIRECT_WORK = 20 << 10,    /* so few multiplications in a whole product are done without packing */
+    SHORT = 16,                /* but not sums of fewer terms, which would lie across vectors, if there are */
+    SEVERAL = 512,             /* more than so many */
     PACK_AHEAD = 16 << 20,     /* bytes at most of an operand that is packed before all else */
     /* what an element costs, in multiplications: to be packed, to be met again by another chunk, as a partial sum */
-    PACKING = 20,
+    PACKING = 32,
     MEETING = 4,
     PARTIAL = 40
 };
@@ -143,7 +145,7 @@ static void cut(plan *w, int64_t count, int64_t tile_m, int64_t tile_n, bool a_i
     const pleat_product *p = w->product;
     const int64_t size = size_of(p->dtype), a_tile = p->a.state == PLEAT_IN_PLACE ? 1 : tile_m;
     const double m = (double)p->m, n = (double)p->n, k = (double)p->k;
-    int64_t r = 1, s = 1, c = 1 + p->n * min(p->k * size, PLEAT_GEMM_DEPTH) / CHUNK_B_BYTES;
+    int64_t r = 1, s = 1, c = max(1, ceil_div(p->n * pleat_gemm_depth(p->k, size) * size, CHUNK_B_BYTES));
     for (;;) {
         w->rows = part(p->m, r, a_tile);
         w->columns = part(p->n, c, tile_n);
@@ -152,14 +154,14 @@ static void cut(plan *w, int64_t count, int64_t tile_m, int64_t tile_n, bool a_i
         w->column_chunks = ceil_div(p->n, w->columns);
         w->slices = p->k ? ceil_div(p->k, w->slice) : 1;
         w->work = (double)min(w->rows, p->m) * (double)min(w->columns, p->n) * (double)w->slice;
+        const double rows = (double)w->row_chunks, columns = (double)w->column_chunks;
         const int64_t chunks = count * w->row_chunks * w->column_chunks * w->slices;
         if (chunks >= CHUNKS || w->work < 2 * CHUNK_WORK || (chunks >= CHUNKS / 2 && w->work < LARGE_WORK))
             return;
         /* one part more, for each chunk that it makes */
-        const double by_rows = w->rows < 2 * tile_m ? HUGE_VAL : n * k * (b_is_packed ? PACKING : MEETING) / (double)c,
-                     by_columns =
-                         w->columns < 2 * tile_n ? HUGE_VAL : m * k * (a_is_packed ? PACKING : MEETING) / (double)r,
-                     by_k = w->slice * size < 2 * SLICE ? HUGE_VAL : m * n * PARTIAL / (double)(r * c);
+        const double by_rows = w->rows < 2 * tile_m ? HUGE_VAL : n * k * (b_is_packed ? PACKING : MEETING) / columns,
+                     by_columns = w->columns < 2 * tile_n ? HUGE_VAL : m * k * (a_is_packed ? PACKING : MEETING) / rows,
+                     by_k = w->slice * size < 2 * SLICE ? HUGE_VAL : m * n * PARTIAL / (rows * columns);
         if (by_rows < HUGE_VAL && by_rows <= by_columns && by_rows <= by_k)
             r++;
         else if (by_columns < HUGE_VAL && by_columns <= by_k)
@@ -194,52 +196,6 @@ static char *packed_ahead(pleat_operand *o, int64_t lanes, int64_t width, int64_
     return to;
 }
 
-/* A large product of matrices that have to be packed: all of A, and as much of B at a time as stays in the L2 cache,
- * which A meets before the next. So B's panels are always in the same memory, and come from the cache again and again.
- */
-static pleat_status run_by_parts(const pleat_product *whole)
-{
-    const struct pleat_gemm_kernels *kernels = pleat_kernels_get()->gemm;
-    const int64_t size = size_of(whole->dtype), m = whole->m, n = whole->n, k = whole->k,
-                  tile_m = kernels->tile_m[whole->dtype], tile_n = kernels->tile_n[whole->dtype],
-                  depth = pleat_gemm_depth(k, size),
-                  columns = part(n, ceil_div(n * depth * size, CHUNK_B_BYTES), tile_n);
-    pleat_operand a = whole->a;
-    char *a_packed = packed_ahead(&a, m, tile_m, k, size);
-    pleat_status status = a_packed ? PLEAT_OK : PLEAT_ENOMEM;
-    for (int64_t j = 0; j < n; j += columns)
-        for (int64_t begin = 0; begin < k && !status; begin += depth) {
-            pleat_product p = *whole;
-            p.n = p.c.width = min(columns, n - j);
-            p.k = min(depth, k - begin);
-            p.a = a;
-            p.a.base = moved(a.base, begin * tile_m, size);
-            p.b.base = moved(p.b.base, j * p.b.lane + begin * p.b.step[2], size);
-            p.c.base = (char *)p.c.base + j * p.c.column * size;
-            p.accumulate = p.accumulate || begin > 0;
-            p.row_bias = begin > 0 ? NULL : p.row_bias;
-            p.col_bias = begin > 0 ? NULL : moved(p.col_bias, j, size);
-            p.relu = p.relu && begin + depth >= k;
-            char *b_packed = packed_ahead(&p.b, p.n, tile_n, p.k, size);
-            plan w = { .product = &p,
-                       .grid = &(pleat_product_grid){ .dims = 0 },
-                       .rows = tile_m,
-                       .columns = p.n,
-                       .slice = p.k,
-                       .row_chunks = ceil_div(m, tile_m),
-                       .column_chunks = 1,
-                       .slices = 1,
-                       .scratch = b_packed /* nobody's: there is nothing left to pack */ };
-            if (b_packed)
-                pleat_parallel_for(w.row_chunks, 1, run_chunks, &w);
-            else
-                status = PLEAT_ENOMEM;
-            pleat_free(b_packed);
-        }
-    pleat_free(a_packed);
-    return status;
-}
-
 pleat_status pleat_products(const pleat_product *product, const pleat_product_grid *grid)
 {
     const struct pleat_gemm_kernels *kernels = pleat_kernels_get()->gemm;
@@ -250,12 +206,14 @@ pleat_status pleat_products(const pleat_product *product, const pleat_product_gr
     if (!m || !n || !count)
         return PLEAT_OK;
 
-    /* lines that follow one another make one line */
+    /* lines that follow one another make one line, and images too */
     pleat_product p = *product;
     if (p.c.height == 1 || p.c.line == p.c.width * p.c.column) {
         p.c.width *= p.c.height;
         p.c.height = 1;
         p.c.line = p.c.image;
+        if (p.c.image == p.c.width * p.c.column)
+            p.c.width = max(p.c.width, n);
     }
 
     p.c.far = count * m * n * size > FAR_C_BYTES;
@@ -266,13 +224,14 @@ pleat_status pleat_products(const pleat_product *product, const pleat_product_gr
     const bool far = n * k * size > FAR_B_BYTES && m >= 24 * tile_m;
     if (!far && (p.b.step[2] * size % 64 == 0 || m < 8 * tile_m) && lies_well(&p.b, k, p.b.lane, p.b.step[2], p.dtype))
         p.b.state = PLEAT_IN_PLACE;
-    if (far && count == 1 && n >= 4 * tile_n && p.c.width >= n && p.a.state == PLEAT_UNPACKED &&
-        is_matrix(&p.a, k, p.dtype) && is_matrix(&p.b, k, p.dtype) && m * k * size <= PACK_AHEAD)
-        return run_by_parts(&p);
+    else if (is_matrix(&p.b, k, p.dtype) && p.b.lane == 1)
+        p.b.state = PLEAT_COPIED;
     bool a_ahead = p.a.state == PLEAT_UNPACKED && is_shared(grid, grid->a) && m * k * size <= PACK_AHEAD;
     bool b_ahead = p.b.state == PLEAT_UNPACKED && is_shared(grid, grid->b) && n * k * size <= PACK_AHEAD;
     plan w = { .product = &p, .grid = grid, .whole = product };
-    cut(&w, count, tile_m, tile_n, p.a.state == PLEAT_UNPACKED && !a_ahead, p.b.state == PLEAT_UNPACKED && !b_ahead);
+    /* what is packed ahead, but is no longer in the cache when the next rows meet it, costs as much once more */
+    const bool b_near = p.b.state == PLEAT_IN_PLACE || (b_ahead && n * k * size <= CHUNK_B_BYTES);
+    cut(&w, count, tile_m, tile_n, p.a.state == PLEAT_UNPACKED && !a_ahead, !b_near);
     a_ahead = a_ahead && k && count * w.column_chunks > 1;
     b_ahead = b_ahead && k && count * w.row_chunks > 1;
     const int64_t chunks = count * w.row_chunks * w.column_chunks * w.slices;
@@ -382,7 +341,8 @@ pleat_status pleat_gemm(const pleat_gemm_work *work)
         return PLEAT_OK;
     const double each = (double)w.m * (double)w.n * (double)w.k;
     const bool adjacent = w.b_col == 1 || (w.b_row == 1 && w.a_col == 1);
-    if (each <= DIRECT_WORK || (adjacent && w.m <= THIN)) {
+    const bool few_terms = w.b_col != 1 && w.k < SHORT && (double)w.m * (double)w.n > SEVERAL;
+    if (!few_terms && (each <= DIRECT_WORK || (adjacent && w.m <= THIN))) {
         /* chunks of whole cache lines of C */
         direct_plan p = { .work = &w, .columns = w.n };
         if (each > 4 * DIRECT_WORK) {
