@@ -37,10 +37,13 @@ enum { CHANNELS = VL == 16 ? 8 : 4, SUM = 64, LINE = 16 };
 
 /* ---- Of one of the matrices, v[c / VL][tile][VL] and m[o / VL][tile][VL], with a panel of u ---- */
 
-/* From a matrix to the next, in elements. */
+/* A row's matrices. */
 typedef struct {
-    int64_t v, u, m;
-} distance;
+    int64_t channels;
+    int64_t v, u, m; /* from a matrix to the next, in elements, */
+    int64_t plane;   /* and from a vector of channels to the next */
+    int pairs;
+} matrices;
 
 /* The first of so many cache lines that a product is to send for, or NULL. */
 static const float *next_of(pleat_winograd_ahead *a, int64_t lines)
@@ -61,24 +64,24 @@ static const float *next_of(pleat_winograd_ahead *a, int64_t lines)
 }
 
 /* m of n tiles, of two vectors of channels: of the same matrix, or (pair) of one and of the next, where a panel is one
- * vector wide. They lie so far apart in u and in m, and pairs in v as well. It may send for as many cache lines as
- * there are channels. */
-PLEAT_INLINE void product_of(int n, bool pair, bool send, const pleat_winograd_work *w, distance apart, const float *v,
-                             int64_t plane, const float *u, const float *ahead, float *m)
+ * vector wide. It may send for as many cache lines as there are channels. */
+PLEAT_INLINE void product_of(int n, bool pair, bool send, const matrices *w, const float *v, const float *u,
+                             const float *ahead, float *m)
 {
-    const float *other = v + (pair ? apart.v : 0);
+    const int64_t plane = w->plane;
+    const float *other = v + (pair ? w->v : 0);
     PLEAT_FORGET(other);
     V sum[MOST][2];
     PLEAT_UNROLL(14)
     for (int i = 0; i < n; i++)
         sum[i][0] = sum[i][1] = (V){ 0 };
-    for (int64_t c = 0; c < w->c; c += VL, v += plane, other += plane) {
-        const int64_t channels = least(VL, w->c - c);
-        PLEAT_UNROLL(1)
+    for (int64_t c = 0; c < w->channels; c += VL, v += plane, other += plane) {
+        const int64_t channels = least(VL, w->channels - c);
+        PLEAT_UNROLL(2)
         for (int64_t k = 0; k < channels; k++, u += pair ? VL : 2 * VL) {
             if (send)
                 __builtin_prefetch(ahead + (c + k) * LINE, 0, 2);
-            const V a = FN(load)(u), b = FN(load)(u + (pair ? apart.u : VL));
+            const V a = FN(load)(u), b = FN(load)(u + (pair ? w->u : VL));
             PLEAT_UNROLL(14)
             for (int i = 0; i < n; i++) {
                 sum[i][0] += v[i * VL + k] * a;
@@ -89,24 +92,36 @@ PLEAT_INLINE void product_of(int n, bool pair, bool send, const pleat_winograd_w
     PLEAT_UNROLL(14)
     for (int i = 0; i < n; i++) {
         FN(store)(m + i * VL, sum[i][0]);
-        FN(store)(m + (pair ? apart.m : plane) + i * VL, sum[i][1]);
+        FN(store)(m + (pair ? w->m : plane) + i * VL, sum[i][1]);
     }
 }
 
-typedef void (*product_fn)(const pleat_winograd_work *w, distance apart, const float *v, int64_t plane, const float *u,
-                           const float *ahead, float *m);
-
-#define PRODUCT(n, pair, send)                                                                                         \
-    static void product_##n##_##pair##_##send(const pleat_winograd_work *w, distance apart, const float *v,            \
-                                              int64_t plane, const float *u, const float *ahead, float *m)             \
-    {                                                                                                                  \
-        product_of(n, pair, send, w, apart, v, plane, u, ahead, m);                                                    \
+/* Of one matrix, or of all pairs. */
+PLEAT_INLINE void products_of(int n, bool pair, const matrices *w, const float *v, const float *u,
+                              pleat_winograd_ahead *ahead, float *m)
+{
+    for (int i = 0; i < (pair ? w->pairs : 1); i++, v += 2 * w->v, u += 2 * w->u, m += 2 * w->m) {
+        const float *sent = next_of(ahead, w->channels);
+        if (sent)
+            product_of(n, pair, true, w, v, u, sent, m);
+        else
+            product_of(n, pair, false, w, v, u, NULL, m);
     }
-#define PRODUCTS(n) PRODUCT(n, 0, 0) PRODUCT(n, 0, 1) PRODUCT(n, 1, 0) PRODUCT(n, 1, 1)
+}
+
+typedef void (*product_fn)(const matrices *w, const float *v, const float *u, pleat_winograd_ahead *ahead, float *m);
+
+#define PRODUCT(n, pair)                                                                                               \
+    static void product_##n##_##pair(const matrices *w, const float *v, const float *u, pleat_winograd_ahead *ahead,   \
+                                     float *m)                                                                         \
+    {                                                                                                                  \
+        products_of(n, pair, w, v, u, ahead, m);                                                                       \
+    }
+#define PRODUCTS(n) PRODUCT(n, 0) PRODUCT(n, 1)
 EACH(PRODUCTS)
 
-#define PRODUCT_ROW(n) { { product_##n##_0_0, product_##n##_0_1 }, { product_##n##_1_0, product_##n##_1_1 } },
-static const product_fn product[][2][2] = { EACH(PRODUCT_ROW) };
+#define PRODUCT_ROW(n) { product_##n##_0, product_##n##_1 },
+static const product_fn product[][2] = { EACH(PRODUCT_ROW) };
 
 /* u of n channels, one or two vectors: = or += v^T m. */
 PLEAT_INLINE void adjoint_of(int n, int vectors, bool send, const float *v, const float *m, int64_t plane,
@@ -193,7 +208,7 @@ static void multiply(const pleat_winograd_work *w, int64_t i, const float *u, in
     float *turned = m + (n + 2) * m_size;
     image_matrices(w, rows, lines, v, v_size);
     const bool pair = width == VL;
-    const distance apart = { v_size, matrix, m_size };
+    const matrices all = { w->c, v_size, matrix, m_size, plane, (n + 2) / 2 };
     const int64_t tiles = plane / VL, most = even(tiles);
     for (int64_t first = 0; first < w->o_pad; first += span) {
         const float *from = u + (i * w->o_pad + first) * (n + 2) * w->c, *packed = u + first * 9 * w->c;
@@ -202,17 +217,14 @@ static void multiply(const pleat_winograd_work *w, int64_t i, const float *u, in
             kernels(w, packed, i, turned);
             from = turned;
         }
-        for (int64_t k = 0; k < n + 2; k += pair ? 2 : 1) {
+        for (int64_t k = 0; k < n + 2; k += pair ? n + 2 : 1) {
             if (!w->packed)
                 next = (pleat_winograd_ahead){ .at = from + (k + 1) * matrix, .run = matrix, .planes = 1, .images = 1 };
             for (int64_t o = 0; o < span; o += width)
-                for (int64_t t = 0; t < tiles; t += most) {
-                    const float *panel = from + (o * (n + 2) + k * width) * w->c;
-                    const float *sent = next_of(w->far ? &next : ahead, w->c);
-                    product[least(most, tiles - t) - 1][pair][sent != NULL](w, apart, v + k * v_size + t * VL, plane,
-                                                                            panel, sent,
-                                                                            m + k * m_size + o / VL * plane + t * VL);
-                }
+                for (int64_t t = 0; t < tiles; t += most)
+                    product[least(most, tiles - t) - 1][pair](
+                        &all, v + k * v_size + t * VL, from + (o * (n + 2) + k * width) * w->c, w->far ? &next : ahead,
+                        m + k * m_size + o / VL * plane + t * VL);
         }
         if (n == 4)
             turn_rows_back(w, 4, m, m_size, first, first + span, lines, rows);

@@ -13,12 +13,12 @@ PLEAT_INLINE void turn_image(int n, const V *d, V *r)
 {
     if (n == 4) {
         const V a = d[4] - 4 * d[2], b = d[3] - 4 * d[1], e = d[4] - d[2], f = 2 * (d[3] - d[1]);
-        r[0] = 4 * d[0] - 5 * d[2] + d[4];
+        r[0] = d[4] + 4 * d[0] - 5 * d[2];
         r[1] = a + b;
         r[2] = a - b;
         r[3] = e + f;
         r[4] = e - f;
-        r[5] = 4 * d[1] - 5 * d[3] + d[5];
+        r[5] = d[5] + 4 * d[1] - 5 * d[3];
     } else {
         r[0] = d[0] - d[2];
         r[1] = d[1] + d[2];
@@ -154,7 +154,8 @@ PLEAT_INLINE void turn_columns(turn fn, int n, int from, int to, const float *in
         PLEAT_UNROLL(6)
         for (int i = 0; i < from; i++) {
             a[i] = FN(load)(in + i * in_row);
-            PLEAT_HOLD(a[i]);
+            if (i > 0 && i <= n) /* the others are read once */
+                PLEAT_HOLD(a[i]);
         }
         fn(n, a, b);
         PLEAT_UNROLL(6)
