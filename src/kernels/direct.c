@@ -64,6 +64,8 @@
 #include "kernels/simd.h"
 /* simd.h's names first */
 #include "kernels/depthwise_body.h"
+#include "kernels/groups_body.h"
+/* and what the walks over bands call */
 #include "kernels/direct_body.h"
 #include "kernels/pixels_body.h"
 #undef PLEAT_FLOAT
@@ -71,6 +73,8 @@
 #include "kernels/simd.h"
 /* simd.h's names first */
 #include "kernels/depthwise_body.h"
+#include "kernels/groups_body.h"
+/* and what the walks over bands call */
 #include "kernels/direct_body.h"
 #include "kernels/pixels_body.h"
 
@@ -89,7 +93,8 @@ static int64_t copy_bytes(const pleat_direct_work *w)
 static int64_t scratch(const pleat_direct_work *w)
 {
     const int64_t size = w->dtype == PLEAT_F64 ? 8 : 4, line = w->phase->windows.w;
-    const int64_t pixels = w->lines * ((line > w->pitch ? line : w->pitch) + PLEAT_VECTOR_BYTES / size);
+    const int64_t pitch = w->over == PLEAT_OVER_GROUPS ? w->part : w->pitch;
+    const int64_t pixels = w->lines * ((line > pitch ? line : pitch) + PLEAT_VECTOR_BYTES / size);
     return copy_bytes(w) + align(w->phases.h * w->phases.w * w->width * (pixels * size + 2 * PLEAT_VECTOR_BYTES)) +
            2 * PLEAT_VECTOR_BYTES;
 }

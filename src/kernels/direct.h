@@ -9,24 +9,31 @@
  *
  * A tap is then no more than an offset into the copy: any kernel, dilation and direction is one table of offsets, and
  * the sums run over it in order. By data with a stride (conv_core.c) there are several tables, one for each phase: the
- * phases take turns at the copy, and their results are woven into whole lines. Two ways of laying the results out in
+ * phases take turns at the copy, and their results are woven into whole lines. Three ways of laying the results out in
  * vectors:
  *
  *   channels  a vector holds output channels of one pixel. Packed weights are the vectors, pixels are broadcast: for a
  *             strip of up to 14 pixels by two vectors all sums stay in registers. Turned into planes at the end.
  *   pixels    a vector holds pixels of one output channel; weights are broadcast. For few output channels. With only
  *             one, a column of taps at a time goes down 16 lines, so that a pixel once read serves all of its taps.
+ *   groups    a vector holds one pixel of as many groups, each of one channel in and one out, and so do the weights and
+ *             the copy, which images are turned into. Columns stay where they are: every step reads whole vectors.
  *
- * By weight there are the same two. Channels: the output gradient is turned, so that a vector holds channels of one
+ * By weight there are the same three. Channels: the output gradient is turned, so that a vector holds channels of one
  * pixel, and each tap's pixel is broadcast; up to ten taps by two vectors stay in registers while the band is walked.
  * Pixels: vectors of pixels of a few taps times vectors of pixels of a few channels, their elements added up last. From
- * one channel of the image, squares of 3 or 5 taps a side stay in registers while a plane of the gradient is walked. */
+ * one channel of the image, squares of 3 or 5 taps a side stay in registers while a plane of the gradient is walked.
+ * Groups: as channels, with a pixel for each lane. */
 #ifndef PLEAT_KERNELS_DIRECT_H
 #define PLEAT_KERNELS_DIRECT_H
 
 #include "kernels/conv.h"
 
 #define PLEAT_DIRECT_PHASES 16 /* at most */
+
+/* What neighbouring elements of a vector are. Over groups, whose one channel makes one, work->m counts the groups and
+ * is what the output channels are to the others. */
+typedef enum { PLEAT_OVER_CHANNELS, PLEAT_OVER_PIXELS, PLEAT_OVER_GROUPS } pleat_direct_over;
 
 /* Windows (y, x) of phase (h, w) make pixel (y phases.h + h, x phases.w + w) of the result. */
 typedef struct {
@@ -38,6 +45,7 @@ typedef struct {
 
 typedef struct {
     pleat_dtype dtype;
+    pleat_direct_over over;
     const pleat_patches *patches; /* of the first phase: the image, and the step of all */
     int64_t channels;             /* of the image */
     int64_t m;                    /* output channels */

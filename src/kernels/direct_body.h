@@ -92,6 +92,21 @@ static void FN(copy_rows_by)(int64_t vectors, int64_t step, int64_t rows, const 
         FN(copy_rows)(vectors, 4, rows, image, first, apart, to, part, in);
 }
 
+/* A row of `step` parts of n, without zeros: blocks of VL windows by VL of their pixels are read as they lie, and
+ * turned. Each part spoils what follows it, so the last windows come first. */
+static void FN(turn_row)(T *to, const T *from, int64_t step, int64_t n)
+{
+    for (int64_t i = 0; i < step; i += VL)
+        for (int64_t x = (n - 1) / VL * VL; x >= 0; x -= VL) {
+            V block[VL];
+            FN(load_turned)(block, from + x * step + i, step, n - x);
+            PLEAT_UNROLL(16)
+            for (int64_t t = 0; t < VL; t++)
+                if (i + t < step)
+                    FN(store)(to + (i + t) * n + x, block[t]);
+        }
+}
+
 /* From front to back: each row may spoil what follows it, and that is written next. */
 static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y, int64_t y_end, T *to)
 {
@@ -103,10 +118,11 @@ static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y,
     const pleat_span inside = pleat_inside(rows, w->every.h, low, p->size.h);
     pleat_span in[PLEAT_DIRECT_PHASES];
     int64_t vectors = 0;
-    bool plain = step == parts && step <= 4;
+    bool plain = step == parts && step <= 4, turned = step == parts && step > 4;
     for (int64_t i = 0; i < parts; i++) {
         in[i] = pleat_inside(part, step, w->low.w + i * w->every.w, size);
         const int64_t needs = (in[i].end - in[i].begin + VL - 1) / VL;
+        turned &= in[i].end - in[i].begin == part;
         plain &= needs >= 1 && in[i].begin <= VL && part - in[i].end <= VL;
         vectors = needs > vectors ? needs : vectors;
     }
@@ -123,7 +139,13 @@ static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y,
         if (many > 0)
             FN(copy_rows_by)(vectors, step, many, image, first, apart, row, part, in);
         row += many * pitch;
-        for (r += many; r < inside.end; r++)
+        for (r += many; r < inside.end; r++) {
+            const int64_t from = first[0] + (r - inside.begin) * apart;
+            if (turned && from + (part - 1) * step + (step + VL - 1) / VL * VL <= all) {
+                FN(turn_row)(row, image + from, step, part);
+                row += pitch;
+                continue;
+            }
             for (int64_t i = 0; i < parts; i++, row += part) {
                 FN(clear_over)(row, in[i].begin);
                 if (in[i].begin < in[i].end)
@@ -132,6 +154,7 @@ static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y,
                  image + all);
                 FN(clear_over)(row + in[i].end, part - in[i].end);
             }
+        }
         FN(clear_over)(row, (rows - inside.end) * pitch);
     }
 }
@@ -315,26 +338,33 @@ static int64_t FN(lines_of)(const pleat_direct_phase *f, int64_t y, int64_t y_en
     return (y_end < f->windows.h ? y_end : f->windows.h) - y;
 }
 
+/* Over output channels or, where each has a plane of its own, over groups. */
 static void FN(channels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
                          int64_t o_end, T *copy, T *sums)
 {
     const pleat_patches *p = w->patches;
     const int64_t line = w->c.width;
+    const bool groups = w->over == PLEAT_OVER_GROUPS;
     const T *x = copy;
     if (w->in_place)
         x = image + (y * p->step.h + w->low.h) * p->size.w + w->low.w;
-    else
+    else if (!groups)
         FN(copy_band)(w, image, y, y_end, copy);
     for (; o < o_end; o += w->width) {
         const int64_t lanes = o_end - o < w->width ? o_end - o : w->width, vectors = lanes > VL ? 2 : 1;
         int64_t rows = 0;
+        if (groups)
+            FN(turn_band)(w, image + o * p->channel, lanes, y, y_end, copy);
         for (int64_t h = 0; h < w->phases.h; h++)
             for (int64_t i = 0; i < w->phases.w; i++) {
                 const pleat_direct_phase *f = w->phase + h * w->phases.w + i;
                 const int64_t lines = FN(lines_of)(f, y, y_end);
-                FN(channels_phase)
-                (w, f, x, lines, (const T *)w->weights + f->weights + o * f->k, vectors,
-                 sums + (h * line + i) * vectors * VL);
+                const T *weights = (const T *)w->weights + f->weights + o * f->k;
+                T *to = sums + (h * line + i) * vectors * VL;
+                if (groups)
+                    FN(group_phase)(w, f, x, lines, weights, to);
+                else
+                    FN(channels_phase)(w, f, x, lines, weights, vectors, to);
                 rows += i ? 0 : lines;
             }
         FN(put_pixels)
@@ -426,10 +456,7 @@ static void FN(get_pixels)(const T *from, int64_t row, int64_t lanes, int64_t wi
         int64_t i = 0;
         for (; i + VL <= count; i += VL) {
             V block[VL];
-            PLEAT_UNROLL(16)
-            for (int64_t n = 0; n < VL; n++)
-                block[n] = l + n < lanes ? FN(load)(from + (l + n) * row + i) : (V){ 0 };
-            FN(transpose)(block);
+            FN(load_turned)(block, from + l * row + i, row, lanes - l);
             PLEAT_UNROLL(16)
             for (int64_t n = 0; n < VL; n++)
                 FN(store)(to + (i + n) * width + l, block[n]);
@@ -454,18 +481,26 @@ static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int6
     const int64_t walks = (all + WALK_TAPS - 1) / WALK_TAPS, count = (all + walks - 1) / walks;
     /* so many lines of turned gradient stay in the L1 cache for all taps */
     const int64_t near = WALK_BYTES / (line * width * (int64_t)sizeof(T)) + 1;
+    const bool groups = w->over == PLEAT_OVER_GROUPS;
     const T *x = copy;
     if (w->in_place)
         x = image + (y * p->step.h + w->low.h) * p->size.w + w->low.w;
-    else
+    else if (!groups)
         FN(copy_band)(w, image, y, y_end, copy);
     for (; o < o_end; o += width) {
         const int64_t lanes = o_end - o < width ? o_end - o : width, vectors = lanes > VL ? 2 : 1;
+        if (groups)
+            FN(turn_band)(w, image + o * p->channel, lanes, y, y_end, copy);
         FN(get_pixels)
         ((const T *)w->c.base + o * w->c.row + n * w->c.image + y * line, w->c.row, lanes, width, turned,
          (y_end - y) * line, add, sums + w->totals + o);
         for (int64_t v = 0; v < y_end - y; v += near) {
             const int64_t lines = y_end - y - v < near ? y_end - y - v : near;
+            if (groups) {
+                FN(group_weight)
+                (w, x + v * step, lines, turned + v * line * width, add || v > 0, sums + o * all);
+                continue;
+            }
             for (int64_t k = 0; k < all; k += count) {
                 const int64_t taps = all - k < count ? all - k : count;
                 const T *places[WALK_TAPS];

@@ -14,7 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGE_KERNEL = 49 }; /* taps */
+enum {
+    LARGE_KERNEL = 49, /* taps */
+    LONG_ROW = 2048,   /* pixels: of a vector's groups some of them would not stay in the cache */
+};
 
 static int forced = -1;
 static atomic_bool exact;
@@ -22,7 +25,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void read_environment(void)
 {
-    static const char *const names[] = { "general", "channels", "pixels", "winograd4", "winograd2", "fft" };
+    static const char *const names[] = { "general", "channels", "pixels", "groups", "winograd4", "winograd2", "fft" };
     const char *wanted = getenv("PLEAT_CONV_EXACT");
     atomic_store(&exact, wanted && strcmp(wanted, "1") == 0);
     const char *name = getenv("PLEAT_CONV_ALGO");
@@ -69,14 +72,24 @@ static bool direct_fits(const pleat_product *product, pleat_hw phases, bool by_w
     return true;
 }
 
-pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases, bool by_weight)
+/* 3 x 3 adjacent pixels, and windows that fill vectors: of one channel, lines share what they read. */
+static bool are_neighbours(const pleat_patches *p, pleat_hw phases, int64_t vector)
+{
+    return phases.h * phases.w == 1 && p->taps.h == 3 && p->taps.w == 3 && p->step.h == 1 && p->step.w == 1 &&
+           llabs(p->tap_step.h) == 1 && llabs(p->tap_step.w) == 1 && p->windows.w >= vector;
+}
+
+pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases, int64_t groups, bool by_weight)
 {
     const bool is_forced = pleat_conv_is_forced();
     const pleat_patches *p = product->b.source;
     const int64_t taps = p->taps.h * p->taps.w;
-    int64_t k = 0; /* taps, of all channels and phases */
-    for (int64_t i = 0; i < phases.h * phases.w; i++)
+    int64_t k = 0, all = 0; /* taps of all phases, of all channels and of one */
+    for (int64_t i = 0; i < phases.h * phases.w; i++) {
+        const pleat_patches *f = product[i].b.source;
         k += by_weight ? product->n : product[i].k;
+        all += f->taps.h * f->taps.w;
+    }
     if (product->n == 0 || k == 0 || product->m == 0 || (by_weight && product->k == 0))
         return PLEAT_CONV_GENERAL;
     const bool fft = pleat_fft_fits(product, phases, by_weight);
@@ -86,7 +99,10 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
     if (!direct_fits(product, phases, by_weight))
         return PLEAT_CONV_GENERAL;
     const bool winograd = pleat_winograd_fits(product, phases, by_weight);
-    if (is_forced && forced != PLEAT_CONV_FFT && (forced < PLEAT_CONV_WINOGRAD4 || winograd))
+    const bool depthwise = product->m == 1 && k == all;
+    const bool can =
+        forced == PLEAT_CONV_GROUPS ? depthwise : forced < PLEAT_CONV_GROUPS || (forced != PLEAT_CONV_FFT && winograd);
+    if (is_forced && can)
         return (pleat_conv_algo)forced;
     const double cost4 = winograd && !atomic_load(&exact) ? pleat_winograd_cost(product, by_weight, 4) : 1;
     const double cost2 = winograd ? pleat_winograd_cost(product, by_weight, 2) : 1;
@@ -95,7 +111,10 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
 
     const int64_t vector = pleat_kernels_get()->direct->vector[product->dtype], m = product->m;
     const int64_t width = p->windows.w, step = p->step.h * p->step.w;
-    if (taps < step || width < 4) /* most of a copy would not be read, or most of a strip would be missing */
+    if (depthwise && groups >= vector / 2 && p->size.w <= LONG_ROW && !are_neighbours(p, phases, vector))
+        return PLEAT_CONV_GROUPS;
+    /* most of a copy would not be read, or most of a strip would be missing */
+    if ((taps > 1 && taps < step) || width < 4)
         return PLEAT_CONV_GENERAL;
     if (by_weight) {
         if (m < vector / 4 || pleat_conv_is_square(product))
@@ -106,36 +125,63 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
     }
     if (m < vector || (m == vector && width >= 2 * vector)) /* vectors of channels would not be filled */
         return PLEAT_CONV_PIXELS;
-    return k < 48 || (taps == 1 && phases.h * phases.w == 1)
-               ? PLEAT_CONV_PIXELS
-               : PLEAT_CONV_CHANNELS; /* short sums: turning them would show */
+    return k < 48 ? PLEAT_CONV_PIXELS : PLEAT_CONV_CHANNELS; /* short sums: turning them would show */
+}
+
+/* Patches are read in runs: of a tap in consecutive windows, or of a window's consecutive taps where these lie together
+ * and the windows do not. Seen so, windows and taps change places. */
+static pleat_status general(const pleat_product *product, const pleat_product_grid *groups, bool by_weight)
+{
+    const struct pleat_conv_kernels *kernels = pleat_kernels_get()->conv;
+    const pleat_patches *p = product->b.source;
+    const pleat_patches turned = { .size = p->size,
+                                   .windows = p->taps,
+                                   .step = p->tap_step,
+                                   .origin = p->origin,
+                                   .taps = p->windows,
+                                   .tap_step = p->step,
+                                   .channel = p->image,
+                                   .image = p->channel };
+    pleat_product t = *product;
+    if (p->tap_step.w == 1 && p->step.w > 1 && p->taps.w >= 8) {
+        t.b.pack = (by_weight ? kernels->pack_windows : kernels->pack_taps)[t.dtype];
+        t.b.source = &turned;
+    }
+    return pleat_products(&t, groups);
+}
+
+static pleat_direct_over over(pleat_conv_algo algo)
+{
+    return algo == PLEAT_CONV_GROUPS     ? PLEAT_OVER_GROUPS
+           : algo == PLEAT_CONV_CHANNELS ? PLEAT_OVER_CHANNELS
+                                         : PLEAT_OVER_PIXELS;
 }
 
 pleat_status pleat_conv_run_weight(const pleat_product *product, const pleat_product_grid *groups, void **totals)
 {
-    const pleat_conv_algo algo = pleat_conv_choose(product, (pleat_hw){ 1, 1 }, true);
+    const pleat_conv_algo algo = pleat_conv_choose(product, (pleat_hw){ 1, 1 }, groups->size[0], true);
     if (algo == PLEAT_CONV_FFT)
         return pleat_conv_fft_weight(product, groups);
     if (algo == PLEAT_CONV_GENERAL)
-        return pleat_products(product, groups);
+        return general(product, groups, true);
     void *to = *totals;
     *totals = NULL;
     if (algo == PLEAT_CONV_WINOGRAD4 || algo == PLEAT_CONV_WINOGRAD2)
         return pleat_conv_winograd_weight(product, groups, algo == PLEAT_CONV_WINOGRAD4 ? 4 : 2, to);
-    return pleat_conv_direct_weight(product, groups, algo == PLEAT_CONV_CHANNELS, to);
+    return pleat_conv_direct_weight(product, groups, over(algo), to);
 }
 
 pleat_status pleat_conv_run(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups)
 {
-    const pleat_conv_algo algo = pleat_conv_choose(product, phases, false);
+    const pleat_conv_algo algo = pleat_conv_choose(product, phases, groups->size[0], false);
     if (algo == PLEAT_CONV_WINOGRAD4 || algo == PLEAT_CONV_WINOGRAD2)
         return pleat_conv_winograd(product, groups, algo == PLEAT_CONV_WINOGRAD4 ? 4 : 2);
     if (algo == PLEAT_CONV_FFT)
         return pleat_conv_fft(product, groups);
     if (algo != PLEAT_CONV_GENERAL)
-        return pleat_conv_direct(product, phases, groups, algo == PLEAT_CONV_CHANNELS);
+        return pleat_conv_direct(product, phases, groups, over(algo));
     pleat_status status = PLEAT_OK;
     for (int64_t i = 0; i < phases.h * phases.w && status == PLEAT_OK; i++)
-        status = pleat_products(product + i, groups);
+        status = general(product + i, groups, false);
     return status;
 }

@@ -9,15 +9,16 @@ typedef enum {
     PLEAT_CONV_GENERAL,   /* a product whose patches are packed from the image: any shape */
     PLEAT_CONV_CHANNELS,  /* direct, vectors of output channels */
     PLEAT_CONV_PIXELS,    /* direct, vectors of pixels */
+    PLEAT_CONV_GROUPS,    /* direct, vectors of groups, each of one channel in and one out */
     PLEAT_CONV_WINOGRAD4, /* by tiles of 4 x 4 pixels; fewer products, and six to eight times the rounding error */
     PLEAT_CONV_WINOGRAD2, /* by tiles of 2 x 2 pixels */
     PLEAT_CONV_FFT,       /* by spectra of tiles: large kernels */
 } pleat_conv_algo;
 
 /* For products whose b are patches: one, or all phases of a convolution by data, phases.w times phases.h (conv_core.c).
- * Their windows are their columns, or their taps are (by weight). PLEAT_CONV_ALGO=general, channels, pixels, winograd4,
- * winograd2 or fft in the environment (read once) decides it for all shapes that it can do. */
-pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases, bool by_weight);
+ * Their windows are their columns, or their taps are (by weight). PLEAT_CONV_ALGO=general, channels, pixels, groups,
+ * winograd4, winograd2 or fft in the environment (read once) decides it for all shapes that it can do. */
+pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases, int64_t groups, bool by_weight);
 
 /* Whether the environment decides it. */
 bool pleat_conv_is_forced(void);

@@ -10,22 +10,45 @@
  * in steps of one. A pair of remainders is a phase: a convolution of dy of stride 1 with its own taps, turned round,
  * whose results lie a stride apart in dx. The phases share out the multiplications; no zero is multiplied and nothing
  * is scattered. Up to 16 phases are handed over together, so that an algorithm may share what they read and write whole
- * lines; of more each is on its own. */
+ * lines; of more each is on its own.
+ *
+ * Kernels of one pixel, windows that are the whole image, and many phases of windows side by side need no patches: they
+ * are products of matrices as they lie. */
 #include "ops/conv_core.h"
 
 #include "kernels/conv.h"
 #include "ops/conv_algo.h"
 #include "ops/integers.h"
+#include "tensor/memory.h"
+
+#include <string.h>
+
+enum { FEW_PIXELS = 64 };
 
 static const pleat_hw one = { 1, 1 };
 
-/* Kernels of one element that take every pixel: products of matrices as they lie, an image of a group each. Not for few
- * channels or pixels, whose tiles would be mostly empty. */
-static bool is_pointwise(const pleat_conv_shape *s)
+/* Kernels of one element that take every pixel. */
+static bool takes_each(const pleat_conv_shape *s)
 {
     return s->kernel.h == 1 && s->kernel.w == 1 && s->stride.h == 1 && s->stride.w == 1 && s->padding.h == 0 &&
-           s->padding.w == 0 && s->out.h == s->image.h && s->out.w == s->image.w && s->image.h * s->image.w >= 64 &&
-           s->c / s->groups >= 16 && s->o / s->groups >= 16 && !pleat_conv_is_forced();
+           s->padding.w == 0 && s->out.h == s->image.h && s->out.w == s->image.w;
+}
+
+/* They are products of matrices as they lie, an image of a group each. Not for few channels or pixels, whose tiles
+ * would be mostly empty. */
+static bool is_pointwise(const pleat_conv_shape *s)
+{
+    return takes_each(s) && s->image.h * s->image.w >= FEW_PIXELS && s->c / s->groups >= 16 && s->o / s->groups >= 16 &&
+           !pleat_conv_is_forced();
+}
+
+/* Of few pixels they make one line, which is cut less often. */
+static pleat_conv_shape in_one_line(const pleat_conv_shape *s)
+{
+    pleat_conv_shape t = *s;
+    if (takes_each(s) && s->image.h * s->image.w < FEW_PIXELS)
+        t.image = t.out = (pleat_hw){ 1, s->image.h * s->image.w };
+    return t;
 }
 
 /* y (M of a group, pixels) = weight (M, K) x (K of a group, pixels) + bias, where the weight has these strides. */
@@ -54,23 +77,62 @@ static pleat_status pointwise(const pleat_conv_shape *s, int64_t m, int64_t k, c
     return pleat_products(&product, &images);
 }
 
-pleat_status pleat_conv_forward(const pleat_conv_shape *s, const void *x, const void *weight, const void *bias, void *y)
+/* Windows that lie side by side, with no pixel between them, in two of them or in none: patches are then the image,
+ * rearranged. One group. */
+static bool is_tiled(const pleat_conv_shape *s)
 {
+    return s->groups == 1 && s->padding.h == 0 && s->padding.w == 0 && (s->dilation.h == 1 || s->kernel.h == 1) &&
+           (s->dilation.w == 1 || s->kernel.w == 1) && (s->stride.h == s->kernel.h || s->out.h == 1) &&
+           (s->stride.w == s->kernel.w || s->out.w == 1) && s->image.h == s->out.h * s->kernel.h &&
+           s->image.w == s->out.w * s->kernel.w && !pleat_conv_is_forced();
+}
+
+/* One such window an image: a linear layer's products. */
+static bool is_linear(const pleat_conv_shape *s)
+{
+    return is_tiled(s) && s->out.h == 1 && s->out.w == 1;
+}
+
+/* Of x: what forward multiplies the weight by, and by weight the output gradient. */
+static pleat_patches patches_of(const pleat_conv_shape *s)
+{
+    const int64_t plane = s->image.h * s->image.w;
+    return (pleat_patches){ .size = s->image,
+                            .windows = s->out,
+                            .step = s->stride,
+                            .origin = { -s->padding.h, -s->padding.w },
+                            .taps = s->kernel,
+                            .tap_step = s->dilation,
+                            .channel = plane,
+                            .image = s->c * plane };
+}
+
+pleat_status pleat_conv_forward(const pleat_conv_shape *shape, const void *x, const void *weight, const void *bias,
+                                void *y)
+{
+    const pleat_conv_shape lines = in_one_line(shape), *s = &lines;
     const pleat_kernels *kernels = pleat_kernels_get();
     const int64_t c = s->c / s->groups, o = s->o / s->groups, taps = c * s->kernel.h * s->kernel.w;
     if (is_pointwise(s))
         return pointwise(s, o, c, x, weight, c, 1, bias, y);
+    if (is_linear(s))
+        return pleat_gemm(&(pleat_gemm_work){ .dtype = s->dtype,
+                                              .m = s->n,
+                                              .n = o,
+                                              .k = taps,
+                                              .a = x,
+                                              .a_row = taps,
+                                              .a_col = 1,
+                                              .b = weight,
+                                              .b_row = 1,
+                                              .b_col = taps,
+                                              .c = y,
+                                              .c_row = o,
+                                              .c_col = 1,
+                                              .col_bias = bias,
+                                              .relu = s->relu });
     const int64_t plane = s->image.h * s->image.w, pixels = s->out.h * s->out.w;
-    const pleat_patches patches = {
-        .size = s->image,
-        .windows = s->out,
-        .step = s->stride,
-        .origin = { -s->padding.h, -s->padding.w },
-        .taps = s->kernel,
-        .tap_step = s->dilation,
-        .channel = plane,
-        .image = s->c * plane,
-    };
+    const pleat_patches patches = patches_of(s);
     const pleat_product product = {
         .dtype = s->dtype,
         .m = o,
@@ -121,25 +183,66 @@ static phase phase_of(int64_t remainder, int64_t size, int64_t stride, int64_t k
     return f;
 }
 
-pleat_status pleat_conv_by_data(const pleat_conv_shape *s, const void *dy, const void *weight, const void *bias,
+/* By data where windows are tiles: a row of windows at a time, or all images' only ones, by all taps at once. */
+static pleat_status tiles(const pleat_conv_shape *s, const void *dy, const void *weight, const void *bias, void *dx)
+{
+    const pleat_pack_fn pack = pleat_kernels_get()->gemm->pack_matrix[s->dtype];
+    const int64_t plane = s->image.h * s->image.w, pixels = s->out.h * s->out.w, size = size_of(s->dtype),
+                  each = s->kernel.h * s->kernel.w, taps = s->c * each;
+    const bool only = pixels == 1;
+    char *biases = bias ? pleat_alloc((size_t)(taps * size)) : NULL;
+    if (bias && !biases)
+        return PLEAT_ENOMEM;
+    for (int64_t t = 0; bias && t < taps; t++)
+        memcpy(biases + t * size, (const char *)bias + t / each * size, (size_t)size);
+    const pleat_product product = {
+        .dtype = s->dtype,
+        .m = only ? s->n : s->out.w,
+        .n = taps,
+        .k = s->o,
+        .a = { pack, dy, .lane = only ? s->o : 1, .step = { 0, 0, pixels }, .size = { 1, s->o } },
+        .b = { pack, weight, .lane = 1, .step = { 0, 0, taps }, .size = { 1, s->o } },
+        .c = { .base = dx,
+               .row = only ? taps : s->kernel.w,
+               .column = 1,
+               .line = s->image.w,
+               .image = plane,
+               .width = s->kernel.w,
+               .height = s->kernel.h },
+        .col_bias = biases,
+        .relu = s->relu,
+    };
+    const pleat_product_grid rows = { .dims = 2,
+                                      .size = { only ? 1 : s->n, s->out.h },
+                                      .a = { s->o * pixels, s->out.w },
+                                      .c = { s->c * plane, s->kernel.h * s->image.w } };
+    const pleat_status status = pleat_products(&product, &rows);
+    pleat_free(biases);
+    return status;
+}
+
+pleat_status pleat_conv_by_data(const pleat_conv_shape *shape, const void *dy, const void *weight, const void *bias,
                                 void *dx)
 {
+    const pleat_conv_shape lines = in_one_line(shape), *s = &lines;
     const pleat_kernels *kernels = pleat_kernels_get();
     const int64_t c = s->c / s->groups, o = s->o / s->groups, taps = s->kernel.h * s->kernel.w;
-    const int64_t plane = s->image.h * s->image.w, pixels = s->out.h * s->out.w, size = s->dtype == PLEAT_F64 ? 8 : 4;
+    const int64_t plane = s->image.h * s->image.w, pixels = s->out.h * s->out.w, size = size_of(s->dtype);
     if (is_pointwise(s))
         return pointwise(s, c, o, dy, weight, 1, c, bias, dx);
+    enum { TOGETHER = 16 };
+    const pleat_hw phases = { min(s->stride.h, s->image.h), min(s->stride.w, s->image.w) };
+    const bool together = phases.h <= TOGETHER && phases.w <= TOGETHER && phases.h * phases.w <= TOGETHER;
+    if (is_tiled(s) && (!together || pixels == 1))
+        return tiles(s, dy, weight, bias, dx);
     const pleat_product_grid groups = { .dims = 1,
                                         .size = { s->groups },
                                         .a = { o * c * taps },
                                         .b = { o * pixels },
                                         .c = { c * plane },
                                         .row_bias = { c } };
-    enum { TOGETHER = 16 };
     pleat_patches patches[TOGETHER];
     pleat_product product[TOGETHER];
-    const pleat_hw phases = { min(s->stride.h, s->image.h), min(s->stride.w, s->image.w) };
-    const bool together = phases.h <= TOGETHER && phases.w <= TOGETHER && phases.h * phases.w <= TOGETHER;
     int64_t count = 0;
     for (int64_t i = 0; i < phases.h; i++)
         for (int64_t j = 0; j < phases.w; j++) {
@@ -183,21 +286,27 @@ pleat_status pleat_conv_by_data(const pleat_conv_shape *s, const void *dy, const
     return PLEAT_OK;
 }
 
-pleat_status pleat_conv_by_weight(const pleat_conv_shape *s, const void *x, const void *dy, void *dw, void **totals)
+pleat_status pleat_conv_by_weight(const pleat_conv_shape *shape, const void *x, const void *dy, void *dw, void **totals)
 {
+    const pleat_conv_shape lines = in_one_line(shape), *s = &lines;
     const pleat_kernels *kernels = pleat_kernels_get();
     const int64_t c = s->c / s->groups, o = s->o / s->groups, taps = c * s->kernel.h * s->kernel.w;
     const int64_t plane = s->image.h * s->image.w, pixels = s->out.h * s->out.w;
-    const pleat_patches patches = {
-        .size = s->image,
-        .windows = s->out,
-        .step = s->stride,
-        .origin = { -s->padding.h, -s->padding.w },
-        .taps = s->kernel,
-        .tap_step = s->dilation,
-        .channel = plane,
-        .image = s->c * plane,
-    };
+    if (is_linear(s))
+        return pleat_gemm(&(pleat_gemm_work){ .dtype = s->dtype,
+                                              .m = o,
+                                              .n = taps,
+                                              .k = s->n,
+                                              .a = dy,
+                                              .a_row = 1,
+                                              .a_col = o,
+                                              .b = x,
+                                              .b_row = taps,
+                                              .b_col = 1,
+                                              .c = dw,
+                                              .c_row = taps,
+                                              .c_col = 1 });
+    const pleat_patches patches = patches_of(s);
     pleat_product product = {
         .dtype = s->dtype,
         .m = o,

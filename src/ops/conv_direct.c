@@ -23,7 +23,7 @@ typedef struct {
     pleat_direct_work work;
     pleat_direct_phase phase[PLEAT_DIRECT_PHASES];
     pleat_hw reach; /* from the lowest tap of windows (0, 0) to the highest */
-    bool over_channels;
+    int64_t count;  /* of the groups that are walked: one, over groups */
     int64_t images, bands;
     int64_t panels, split; /* of weights; how many a chunk takes */
     int64_t splits;
@@ -64,6 +64,17 @@ static void reach_out(plan *p)
     w->step = (pleat_hw){ first->step.h / w->every.h, first->step.w / w->every.w };
 }
 
+/* Over groups the copy has every pixel of a row, and all of them lie where they are. */
+static void take_whole_rows(plan *p)
+{
+    pleat_direct_work *w = &p->work;
+    const int64_t in_front = max(0, w->low.w);
+    w->low.w -= in_front;
+    p->reach.w += in_front;
+    w->every = (pleat_hw){ 1, 1 };
+    w->step = w->patches->step;
+}
+
 /* Lines are up to `lines`: fills in what the copy of such a band looks like. */
 static void lay_out(plan *p, int64_t lines)
 {
@@ -73,10 +84,14 @@ static void lay_out(plan *p, int64_t lines)
     if (w->in_place) {
         w->pitch = w->patches->size.w;
         w->plane = w->patches->channel;
+    } else if (w->over == PLEAT_OVER_GROUPS) {
+        w->part = max((w->patches->windows.w - 1) * w->step.w + p->reach.w + 1, w->patches->size.w - w->low.w);
+        w->pitch = w->part * w->width;
+        w->plane = w->rows * w->pitch;
     } else {
         w->part = ceil_div((w->patches->windows.w - 1) * w->step.w + p->reach.w / w->every.w + 1, w->step.w);
         const int64_t vector = pleat_kernels_get()->direct->vector[w->dtype], width = w->patches->windows.w;
-        if (!p->over_channels && w->step.w == 1 && width >= vector &&
+        if (w->over == PLEAT_OVER_PIXELS && w->step.w == 1 && width >= vector &&
             8 * ceil_div(width, vector) * vector <= 9 * width) {
             w->part = ceil_div(w->part, vector) * vector; /* lines of whole vectors: these then lie well */
             w->shift = w->low.w < 0 ? (vector + w->low.w % vector) % vector : 0;
@@ -97,7 +112,8 @@ static void fill_offsets(plan *p, int64_t *offset)
         p->phase[f].offset = offset;
         for (int64_t j = 0; j < columns && all > 0; j++) {
             const int64_t column = (patches->origin.w + j * patches->tap_step.w - w->low.w) / w->every.w;
-            offset[j] = column % w->step.w * w->part + column / w->step.w;
+            offset[j] =
+                w->over == PLEAT_OVER_GROUPS ? column * w->width : column % w->step.w * w->part + column / w->step.w;
         }
         for (int64_t i = rows - 1; i >= 0 && all > 0; i--) { /* the first row last, which the others begin with */
             const int64_t row = (patches->origin.h + i * patches->tap_step.h - w->low.h) / w->every.h;
@@ -124,6 +140,8 @@ static void pack_weights(int64_t begin, int64_t end, void *ctx)
         const int64_t group = i / p->panels / phases, f = i / p->panels % phases, o = i % p->panels * width;
         pleat_operand weights = p->product[f].a;
         weights.base = (const char *)weights.base + group * p->groups->a[0] * size;
+        if (p->work.over == PLEAT_OVER_GROUPS)
+            weights.lane = p->groups->a[0];
         weights.pack(&weights, o, min(width, p->work.m - o), 0, p->phase[f].k, width,
                      p->weights + group * p->group_bytes + (p->phase[f].weights + o * p->phase[f].k) * size);
     }
@@ -136,7 +154,7 @@ static void run_bands(int64_t begin, int64_t end, void *ctx)
     const struct pleat_direct_kernels *kernels = pleat_kernels_get()->direct;
     const int64_t size = size_of(product->dtype);
     pleat_direct_work w = p->work;
-    const int64_t groups = p->groups->size[0];
+    const int64_t groups = p->count;
     int64_t split = begin % p->splits, band = begin / p->splits % p->bands,
             group = begin / p->splits / p->bands % groups, image = begin / p->splits / p->bands / groups;
     for (int64_t i = begin; i < end; i++) {
@@ -146,7 +164,7 @@ static void run_bands(int64_t begin, int64_t end, void *ctx)
         if (product->row_bias)
             w.bias = (const char *)product->row_bias + group * p->groups->row_bias[0] * size;
         const char *from = (const char *)product->b.base + (group * p->groups->b[0] + image * w.patches->image) * size;
-        (p->over_channels ? kernels->channels : kernels->pixels)(
+        (w.over == PLEAT_OVER_PIXELS ? kernels->pixels : kernels->channels)(
             &w, from, image, y, min(y + w.lines, w.patches->windows.h), o, min(o + p->split * w.width, w.m),
             p->scratch + pleat_worker() * p->scratch_bytes);
         if (++split == p->splits) { /* the next, without four divisions */
@@ -171,7 +189,9 @@ static void cut(plan *p)
     const int64_t size = size_of(w->dtype), vector = pleat_kernels_get()->direct->vector[w->dtype];
     const int64_t lines = patches->windows.h, phases = w->phases.h * w->phases.w;
     const int64_t sixes = ceil_div(w->m, 6) * 6, fours = ceil_div(w->m, 4) * 4;
-    if (p->over_channels)
+    if (w->over == PLEAT_OVER_GROUPS)
+        w->width = vector;
+    else if (w->over == PLEAT_OVER_CHANNELS)
         w->width = w->m > vector ? 2 * vector : vector;
     else
         w->width = w->lanes > 1 ? 1 : w->m <= 3 ? w->m : sixes <= fours ? 6 : 4;
@@ -189,22 +209,25 @@ static void cut(plan *p)
     w->phase = p->phase;
     p->group_bytes = p->panels * w->width * terms * w->lanes * size;
     reach_out(p);
-    if (p->over_channels && patches->step.w == 1 && w->low.h >= 0 && w->low.w >= 0 &&
-        w->low.h + (lines - 1) * patches->step.h + p->reach.h < patches->size.h &&
-        w->low.w + patches->windows.w - 1 + p->reach.w < patches->size.w) {
+    if (w->over == PLEAT_OVER_GROUPS)
+        take_whole_rows(p);
+    else if (w->over == PLEAT_OVER_CHANNELS && patches->step.w == 1 && w->low.h >= 0 && w->low.w >= 0 &&
+             w->low.h + (lines - 1) * patches->step.h + p->reach.h < patches->size.h &&
+             w->low.w + patches->windows.w - 1 + p->reach.w < patches->size.w) {
         w->in_place = true;
         w->every = (pleat_hw){ 1, 1 };
         w->step = patches->step;
     }
 
     lay_out(p, 1);
-    int64_t most = min(lines, SUMS_BYTES / (max(w->pitch, patches->windows.w) * phases * w->width * size));
+    const int64_t line = w->over == PLEAT_OVER_GROUPS ? w->part : max(w->pitch, patches->windows.w);
+    int64_t most = min(lines, SUMS_BYTES / (line * phases * w->width * size));
     if (!w->in_place) {
         const int64_t first = w->plane * w->channels * size, each = w->step.h * w->pitch * w->channels * size;
         most = min(most, 1 + (COPY_BYTES - first) / each);
     }
     p->bands = ceil_div(lines, max(most, 1));
-    const int64_t count = p->groups->size[0] * p->images;
+    const int64_t count = p->count * p->images;
     if (count * p->bands < CHUNKS)
         p->bands = max(p->bands, min(min(lines, ceil_div(CHUNKS, count)), (int64_t)(p->image_work / CHUNK_WORK)));
     const int64_t band = ceil_div(lines, p->bands);
@@ -225,24 +248,27 @@ static void split_panels(plan *p, int64_t count, double work)
 }
 
 pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups,
-                               bool over_channels)
+                               pleat_direct_over over)
 {
     const pleat_patches *patches = product->b.source;
     if (!product->m || !product->n || !groups->size[0])
         return PLEAT_OK;
     plan p = { .product = product,
                .groups = groups,
-               .over_channels = over_channels,
+               .count = over == PLEAT_OVER_GROUPS ? 1 : groups->size[0],
                .images = product->n / (patches->windows.h * patches->windows.w),
                .work = { .dtype = product->dtype,
+                         .over = over,
                          .patches = patches,
-                         .m = product->m,
+                         .m = over == PLEAT_OVER_GROUPS ? groups->size[0] : product->m,
                          .phases = phases,
                          .c = product->c,
                          .relu = product->relu,
                          .lanes = 1 } };
     pleat_direct_work *w = &p.work;
     w->c.width = 0;
+    if (over == PLEAT_OVER_GROUPS)
+        w->c.row = groups->c[0];
     int64_t terms = 0;
     for (int64_t i = 0; i < phases.h * phases.w; i++) {
         const pleat_patches *f = product[i].b.source;
@@ -252,10 +278,10 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
         terms += product[i].k;
     }
     cut(&p);
-    const int64_t bands = groups->size[0] * p.images * p.bands;
+    const int64_t bands = p.count * p.images * p.bands;
     split_panels(&p, bands, p.band_work);
 
-    const int64_t weights_bytes = (groups->size[0] * p.group_bytes + 127) / 64 * 64; /* packing runs over the end */
+    const int64_t weights_bytes = (p.count * p.group_bytes + 127) / 64 * 64; /* packing runs over the end */
     p.weights =
         pleat_alloc((size_t)(weights_bytes + pleat_threads() * p.scratch_bytes + terms * (int64_t)sizeof(int64_t)));
     if (!p.weights)
@@ -263,8 +289,8 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
     p.scratch = p.weights + weights_bytes;
     fill_offsets(&p, (int64_t *)(void *)(p.scratch + pleat_threads() * p.scratch_bytes));
     /* a panel that is no whole vectors runs over into the next: these are packed in turn */
-    const int64_t panels = groups->size[0] * phases.h * phases.w * p.panels;
-    if (over_channels)
+    const int64_t panels = p.count * phases.h * phases.w * p.panels;
+    if (over != PLEAT_OVER_PIXELS)
         pleat_parallel_for(panels, 1 + 16384 / (w->width * product->k + 1), pack_weights, &p);
     else
         pack_weights(0, panels, &p);
@@ -285,7 +311,7 @@ static void run_slices(int64_t begin, int64_t end, void *ctx)
     for (int64_t i = begin; i < end; i++) {
         const int64_t split = i % p->splits, slice = i / p->splits % p->slices, group = i / p->splits / p->slices;
         const int64_t o = split * p->split * whole->width, o_end = min(o + p->split * whole->width, whole->m);
-        char *sums = p->weights + (slice * p->groups->size[0] + group) * p->group_bytes;
+        char *sums = p->weights + (slice * p->count + group) * p->group_bytes;
         pleat_direct_work w = *whole;
         w.c.base = (char *)w.c.base + group * p->groups->a[0] * size;
         const int64_t first = bands * slice / p->slices;
@@ -293,7 +319,7 @@ static void run_slices(int64_t begin, int64_t end, void *ctx)
             const int64_t image = b / p->bands, y = b % p->bands * w.lines;
             const char *from =
                 (const char *)p->product->b.base + (group * p->groups->b[0] + image * w.patches->image) * size;
-            (p->over_channels ? kernels->weight_channels : kernels->weight_pixels)(
+            (w.over == PLEAT_OVER_PIXELS ? kernels->weight_pixels : kernels->weight_channels)(
                 &w, from, image, y, min(y + w.lines, w.patches->windows.h), o, o_end, b > first, sums,
                 p->scratch + pleat_worker() * p->scratch_bytes);
         }
@@ -308,7 +334,7 @@ static void add_slices(int64_t begin, int64_t end, void *ctx)
     for (int64_t i = begin; i < end; i++) {
         const int64_t group = i / p->panels, o = i % p->panels * w->width;
         pleat_kernels_get()->direct->add_slices(w, p->weights + group * p->group_bytes, p->slices,
-                                                p->groups->size[0] * p->group_bytes / size, o, min(o + w->width, w->m),
+                                                p->count * p->group_bytes / size, o, min(o + w->width, w->m),
                                                 (char *)p->product->c.base + group * p->groups->c[0] * size,
                                                 p->totals ? p->totals + group * w->m * size : NULL);
     }
@@ -324,7 +350,7 @@ bool pleat_conv_is_square(const pleat_product *product)
 }
 
 pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_product_grid *groups,
-                                      bool over_channels, void *totals)
+                                      pleat_direct_over over, void *totals)
 {
     const pleat_patches *patches = product->b.source;
     if (!product->m || !product->n || !groups->size[0])
@@ -333,26 +359,27 @@ pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_
     const pleat_operand *gradient = &product->a;
     plan p = { .product = product,
                .groups = groups,
-               .over_channels = over_channels,
+               .count = over == PLEAT_OVER_GROUPS ? 1 : groups->size[0],
                .totals = totals,
                .images = product->k / pixels,
                .work = { .dtype = product->dtype,
+                         .over = over,
                          .patches = patches,
                          .channels = product->n / (patches->taps.h * patches->taps.w),
-                         .m = product->m,
-                         .lanes = !over_channels && pleat_conv_is_square(product)
+                         .m = over == PLEAT_OVER_GROUPS ? groups->size[0] : product->m,
+                         .lanes = over == PLEAT_OVER_PIXELS && pleat_conv_is_square(product)
                                       ? pleat_kernels_get()->direct->vector[product->dtype]
                                       : 1,
                          .phases = { 1, 1 },
                          .c = { .base = (void *)(uintptr_t)gradient->base,
-                                .row = gradient->lane,
+                                .row = over == PLEAT_OVER_GROUPS ? groups->a[0] : gradient->lane,
                                 .image = gradient->step[1],
                                 .width = patches->windows.w } } };
     pleat_direct_work *w = &p.work;
     cut(&p);
     w->totals = p.group_bytes / size_of(w->dtype);
     p.group_bytes += p.panels * w->width * w->lanes * size_of(w->dtype);
-    const int64_t count = groups->size[0], bands = p.images * p.bands;
+    const int64_t count = p.count, bands = p.images * p.bands;
     p.slices = min(bands, ceil_div(CHUNKS, count));
     p.slices = max(1, min(p.slices, SLICES_BYTES / (count * p.group_bytes)));
     p.slices = max(1, min(p.slices, (int64_t)(p.band_work * (double)bands / CHUNK_WORK)));

@@ -175,6 +175,19 @@ START_TEST(depthwise)
 }
 END_TEST
 
+/* So many of them that they fill vectors, and leave some over; a large one, in bands. */
+START_TEST(many_groups)
+{
+    for (int turn = 0; turn < 200; turn++) {
+        const int64_t c = 4 + random_below(36);
+        check_both(shape_of(1 + random_below(3), c, c, c, pair(1, turn % 4 ? 9 : 24), pair(1, turn % 3 ? 4 : 7),
+                            pair(1, turn % 2 ? 2 : 4), pair(0, 4), turn % 4 ? (pleat_hw){ 1, 1 } : pair(1, 3)));
+    }
+    check_both(shape_of(1, 17, 17, 17, (pleat_hw){ 71, 93 }, (pleat_hw){ 5, 3 }, (pleat_hw){ 2, 2 }, (pleat_hw){ 2, 1 },
+                        (pleat_hw){ 1, 1 }));
+}
+END_TEST
+
 /* 3 x 3 windows of a channel, or to one, that keep the size and read the image where it is: every width, every
  * remainder of lines, one above and below or both missing; and a large one, in bands. */
 START_TEST(results_of_the_same_size)
@@ -283,6 +296,7 @@ START_TEST(same_bits_on_any_number_of_threads)
         shape_of(3, 5, 33, 1, image, three, one, one, one),
         shape_of(3, 33, 16, 1, image, three, two, one, one),
         shape_of(3, 8, 8, 8, image, three, one, one, one),
+        shape_of(3, 40, 40, 40, image, three, two, one, one),
         shape_of(9, 33, 40, 1, image, one, one, (pleat_hw){ 0, 0 }, one),
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
@@ -350,4 +364,5 @@ START_TEST(no_memory)
 END_TEST
 
 RUN_TESTS("conv", any_shape, usual_shapes, long_sums, images_of_any_size, nothing_to_sum, far_padding, depthwise,
-          results_of_the_same_size, pointwise, strides, few_channels, same_bits_on_any_number_of_threads, no_memory)
+          many_groups, results_of_the_same_size, pointwise, strides, few_channels, same_bits_on_any_number_of_threads,
+          no_memory)

@@ -87,6 +87,57 @@ START_TEST(gradients_are_the_adjoints)
 }
 END_TEST
 
+/* One window that is the image; windows side by side, many pixels apart, or of one pixel: with a bias and a relu, and
+ * the transpose with them too. */
+START_TEST(tiles_and_wide_steps)
+{
+    static const struct {
+        oracle_sizes size;
+        pleat_hw stride;
+        int64_t groups;
+    } cases[] = {
+        { { 5, 3, 4, 4, 7, 4, 4, 1, 1 }, { 1, 1 }, 1 },         { { 3, 4, 2, 3, 6, 2, 3, 1, 1 }, { 1, 1 }, 2 },
+        { { 37, 20, 1, 1, 19, 1, 1, 1, 1 }, { 3, 1 }, 1 },      { { 2, 3, 15, 20, 6, 5, 5, 3, 4 }, { 5, 5 }, 1 },
+        { { 2, 2, 5, 34, 3, 5, 17, 1, 2 }, { 1, 17 }, 1 },      { { 2, 2, 40, 35, 5, 20, 18, 2, 1 }, { 20, 18 }, 1 },
+        { { 2, 2, 40, 57, 5, 19, 18, 2, 3 }, { 20, 19 }, 1 },   { { 2, 4, 20, 36, 6, 20, 18, 1, 2 }, { 20, 18 }, 2 },
+        { { 2, 50, 9, 11, 34, 1, 1, 5, 6 }, { 2, 2 }, 1 },      { { 2, 50, 7, 6, 34, 1, 1, 7, 6 }, { 1, 1 }, 1 },
+        { { 1, 2, 20, 200, 3, 10, 10, 2, 20 }, { 10, 10 }, 1 },
+    };
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        const pleat_scope scope = pleat_scope_begin();
+        const oracle_sizes z = cases[i / 2].size;
+        const pleat_hw stride = cases[i / 2].stride;
+        const int64_t groups = cases[i / 2].groups;
+        const oracle_opts f = { stride, { 0, 0 }, { 1, 1 }, groups };
+        pleat_conv2d_opts opts = { .stride = stride, .groups = groups };
+        pleat_conv_transpose2d_opts back = { .stride = stride, .groups = groups };
+        const pleat_dtype dtype = i % 2 ? PLEAT_F32 : PLEAT_F64;
+        pleat_tensor *in[] = { pleat_randn(PLEAT_SHAPE(z.n, z.c, z.h, z.w), dtype),
+                               pleat_randn(PLEAT_SHAPE(z.o, z.c / groups, z.kh, z.kw), dtype),
+                               pleat_randn(PLEAT_SHAPE(z.o), dtype) };
+        pleat_tensor *g = pleat_randn(PLEAT_SHAPE(z.n, z.o, z.oh, z.ow), dtype), *grad[3];
+        pleat_tensor *offset = pleat_randn(PLEAT_SHAPE(z.c), dtype);
+        for (int k = 0; k < 3; k++)
+            pleat_set_requires_grad(in[k], true);
+        pleat_tensor *y = pleat_conv2d(in[0], in[1], in[2], &opts);
+        oracle_compare("conv2d", y, &z, &f, in[0], in[1], NULL, in[2]);
+        ck_assert_ok(pleat_gradients(&y, 1, in, 3, &(pleat_gradients_opts){ .grad_outputs = &g }, grad));
+        oracle_compare("gradient by x", grad[0], &z, &f, NULL, in[1], g, NULL);
+        oracle_compare("gradient by weight", grad[1], &z, &f, in[0], NULL, g, NULL);
+        ck_assert(pleat_allclose(grad[2], pleat_sum_dims(g, PLEAT_DIMS(0, 2, 3), false), 1e-4, 1e-4));
+        opts.relu = true;
+        ck_assert(pleat_equal(pleat_conv2d(in[0], in[1], in[2], &opts), pleat_relu(y)));
+        const oracle_sizes t = { z.n,  z.c, (z.oh - 1) * stride.h + z.kh, (z.ow - 1) * stride.w + z.kw, z.o, z.kh, z.kw,
+                                 z.oh, z.ow };
+        y = pleat_conv_transpose2d(g, in[1], offset, &back);
+        oracle_compare("conv_transpose2d", y, &t, &f, NULL, in[1], g, offset);
+        back.relu = true;
+        ck_assert(pleat_equal(pleat_conv_transpose2d(g, in[1], offset, &back), pleat_relu(y)));
+        pleat_scope_end(scope);
+    }
+}
+END_TEST
+
 /* A convolution is unfold, one matrix product, and a reshape. */
 START_TEST(unfold_and_matmul_agree)
 {
@@ -351,6 +402,6 @@ START_TEST(other_paddings)
 }
 END_TEST
 
-RUN_TESTS("conv2d", forward_is_the_formula, gradients_are_the_adjoints, unfold_and_matmul_agree,
+RUN_TESTS("conv2d", forward_is_the_formula, gradients_are_the_adjoints, tiles_and_wide_steps, unfold_and_matmul_agree,
           groups_are_separate_convolutions, views, empty, nothing_that_nobody_wants, second_derivatives, refusals,
           weight_refusals, other_paddings)
