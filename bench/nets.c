@@ -100,8 +100,8 @@ static bool prepare(const bench_case *c)
 {
     const int64_t n = c->arg[1], size = nets[c->arg[0]].size;
     net = nets[c->arg[0]].make();
-    images = pleat_rand(PLEAT_SHAPE(n, nets[c->arg[0]].channels, size, size), PLEAT_F32);
-    images = pleat_add_scalar(images, -0.5);
+    images = pleat_empty(PLEAT_SHAPE(n, nets[c->arg[0]].channels, size, size), PLEAT_F32);
+    images = pleat_uniform_(images, -0.5, 0.5);
     labels = pleat_randint(0, 10, PLEAT_SHAPE(n));
     return net && images && labels;
 }

@@ -140,8 +140,10 @@ static void add_products(void)
         c.shape[1] = PLEAT_SHAPE(b, k, n);
         both(c);
     }
-    static const int layer[][3] = { { 64, 784, 128 }, { 64, 128, 10 }, { 64, 12544, 128 }, { 1024, 1024, 1024 } };
-    for (int i = 0; i < 4; i++) {
+    static const int layer[][3] = {
+        { 64, 784, 128 }, { 64, 128, 10 }, { 64, 12544, 128 }, { 1024, 1024, 1024 }, { 10000, 64, 10 }
+    };
+    for (size_t i = 0; i < sizeof layer / sizeof *layer; i++) {
         const int m = layer[i][0], k = layer[i][1], n = layer[i][2];
         bench_case c = { .op = "linear", .fn = linear, .kinds = "xxx", .flops = 2.0 * m * k * n };
         TEXT(c, "%dx%d -> %d", m, k, n);
@@ -165,6 +167,7 @@ static const pleat_conv_transpose2d_opts transposed[] = {
     { .stride = { 2, 2 }, .padding = { 1, 1 } },
     { .stride = { 2, 2 }, .padding = { 1, 1 } },
     { .stride = { 2, 3 }, .padding = { 1, 0 }, .dilation = { 3, 1 }, .output_padding = { 1, 2 } },
+    { .stride = { 1, 1 } },
 };
 
 static pleat_tensor *conv_transpose2d(const bench_case *c, pleat_tensor *const *in)
@@ -200,6 +203,9 @@ static void add_convolutions(void)
         { "in-stem", 1, 3, 224, 224, 64, 7, 2, 3, 1 },    { "1x1", 8, 256, 14, 14, 1024, 1, 1, 0, 1 },
         { "depthwise", 32, 64, 28, 28, 64, 3, 1, 1, 64 }, { "k11", 8, 16, 64, 64, 16, 11, 1, 5, 1 },
         { "k21", 2, 8, 112, 112, 8, 21, 1, 10, 1 },       { "k31-dw", 4, 16, 56, 56, 16, 31, 1, 15, 16 },
+        { "dw-down", 16, 64, 56, 56, 64, 3, 2, 1, 64 },   { "dw-7", 32, 512, 7, 7, 512, 3, 1, 1, 512 },
+        { "vit", 16, 3, 224, 224, 192, 16, 16, 0, 1 },    { "down1x1", 8, 256, 28, 28, 512, 1, 2, 0, 1 },
+        { "1x1-7", 16, 512, 7, 7, 512, 1, 1, 0, 1 },      { "disc-out", 64, 256, 4, 4, 100, 4, 1, 0, 1 },
     };
     for (size_t i = 0; i < sizeof conv / sizeof *conv; i++) {
         const int n = conv[i].n, in = conv[i].c, h = conv[i].h, w = conv[i].w, o = conv[i].o, k = conv[i].k;
@@ -219,8 +225,9 @@ static void add_convolutions(void)
         int n, c, h, w, o, kh, kw;
     } back[] = { { "dcgan", 16, 64, 8, 8, 32, 4, 4 },
                  { "dcgan2", 16, 32, 16, 16, 16, 4, 4 },
-                 { "odd", 8, 32, 16, 16, 64, 3, 2 } };
-    for (int i = 0; i < 3; i++) {
+                 { "odd", 8, 32, 16, 16, 64, 3, 2 },
+                 { "dcgan-in", 64, 100, 1, 1, 256, 4, 4 } };
+    for (int i = 0; i < 4; i++) {
         const int n = back[i].n, in = back[i].c, h = back[i].h, w = back[i].w, o = back[i].o;
         const int kh = back[i].kh, kw = back[i].kw;
         const pleat_hw out =
