@@ -63,19 +63,21 @@
 #define PLEAT_FLOAT 32
 #include "kernels/simd.h"
 /* simd.h's names first */
+#include "kernels/direct_body.h"
+/* and then what these walks over bands are made of */
 #include "kernels/depthwise_body.h"
 #include "kernels/groups_body.h"
-/* and what the walks over bands call */
-#include "kernels/direct_body.h"
+/* or share */
 #include "kernels/pixels_body.h"
 #undef PLEAT_FLOAT
 #define PLEAT_FLOAT 64
 #include "kernels/simd.h"
 /* simd.h's names first */
+#include "kernels/direct_body.h"
+/* and then what these walks over bands are made of */
 #include "kernels/depthwise_body.h"
 #include "kernels/groups_body.h"
-/* and what the walks over bands call */
-#include "kernels/direct_body.h"
+/* or share */
 #include "kernels/pixels_body.h"
 
 static int64_t align(int64_t bytes)
@@ -99,49 +101,39 @@ static int64_t scratch(const pleat_direct_work *w)
            2 * PLEAT_VECTOR_BYTES;
 }
 
-static void channels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
-                     int64_t o_end, void *scratch_memory)
-{
-    void *copy = (char *)scratch_memory + w->shift * (w->dtype == PLEAT_F64 ? 8 : 4);
-    void *sums = (char *)scratch_memory + copy_bytes(w);
-    if (w->dtype == PLEAT_F64)
-        channels_f64(w, image, n, y, y_end, o, o_end, copy, sums);
-    else
-        channels_f32(w, image, n, y, y_end, o, o_end, copy, sums);
-}
+/* A chunk by the kernel of the float type: what it copies and what it sums up or turns have their parts of the scratch
+ * memory. */
+#define RUN(over)                                                                                                      \
+    static void over(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,    \
+                     int64_t o_end, void *scratch_memory)                                                              \
+    {                                                                                                                  \
+        void *copy = (char *)scratch_memory + w->shift * (w->dtype == PLEAT_F64 ? 8 : 4);                              \
+        void *sums = (char *)scratch_memory + copy_bytes(w);                                                           \
+        if (w->dtype == PLEAT_F64)                                                                                     \
+            over##_f64(w, image, n, y, y_end, o, o_end, copy, sums);                                                   \
+        else                                                                                                           \
+            over##_f32(w, image, n, y, y_end, o, o_end, copy, sums);                                                   \
+    }
+RUN(channels)
+RUN(pixels)
+RUN(groups)
+#undef RUN
 
-static void pixels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
-                   int64_t o_end, void *scratch_memory)
-{
-    void *copy = (char *)scratch_memory + w->shift * (w->dtype == PLEAT_F64 ? 8 : 4);
-    void *sums = (char *)scratch_memory + copy_bytes(w);
-    if (w->dtype == PLEAT_F64)
-        pixels_f64(w, image, n, y, y_end, o, o_end, copy, sums);
-    else
-        pixels_f32(w, image, n, y, y_end, o, o_end, copy, sums);
-}
-
-static void weight_channels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end,
-                            int64_t o, int64_t o_end, bool add, void *sums, void *scratch_memory)
-{
-    void *copy = (char *)scratch_memory + w->shift * (w->dtype == PLEAT_F64 ? 8 : 4);
-    void *turned = (char *)scratch_memory + copy_bytes(w);
-    if (w->dtype == PLEAT_F64)
-        weight_channels_f64(w, image, n, y, y_end, o, o_end, add, sums, copy, turned);
-    else
-        weight_channels_f32(w, image, n, y, y_end, o, o_end, add, sums, copy, turned);
-}
-
-static void weight_pixels(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
-                          int64_t o_end, bool add, void *sums, void *scratch_memory)
-{
-    void *copy = (char *)scratch_memory + w->shift * (w->dtype == PLEAT_F64 ? 8 : 4);
-    void *gradient = (char *)scratch_memory + copy_bytes(w);
-    if (w->dtype == PLEAT_F64)
-        weight_pixels_f64(w, image, n, y, y_end, o, o_end, add, sums, copy, gradient);
-    else
-        weight_pixels_f32(w, image, n, y, y_end, o, o_end, add, sums, copy, gradient);
-}
+#define WEIGHT(over)                                                                                                   \
+    static void weight_##over(const pleat_direct_work *w, const void *image, int64_t n, int64_t y, int64_t y_end,      \
+                              int64_t o, int64_t o_end, bool add, void *sums, void *scratch_memory)                    \
+    {                                                                                                                  \
+        void *copy = (char *)scratch_memory + w->shift * (w->dtype == PLEAT_F64 ? 8 : 4);                              \
+        void *gradient = (char *)scratch_memory + copy_bytes(w);                                                       \
+        if (w->dtype == PLEAT_F64)                                                                                     \
+            weight_##over##_f64(w, image, n, y, y_end, o, o_end, add, sums, copy, gradient);                           \
+        else                                                                                                           \
+            weight_##over##_f32(w, image, n, y, y_end, o, o_end, add, sums, copy, gradient);                           \
+    }
+WEIGHT(channels)
+WEIGHT(pixels)
+WEIGHT(groups)
+#undef WEIGHT
 
 static void add_slices(const pleat_direct_work *w, void *sums, int64_t slices, int64_t slice, int64_t o, int64_t o_end,
                        void *gradient, void *totals)
@@ -155,9 +147,7 @@ static void add_slices(const pleat_direct_work *w, void *sums, int64_t slices, i
 const struct pleat_direct_kernels PLEAT_K(direct_kernels) = {
     .vector = { [PLEAT_F32] = PLEAT_VECTOR_BYTES / 4, [PLEAT_F64] = PLEAT_VECTOR_BYTES / 8 },
     .scratch = scratch,
-    .channels = channels,
-    .pixels = pixels,
-    .weight_channels = weight_channels,
-    .weight_pixels = weight_pixels,
+    .run = { channels, pixels, groups },
+    .weight = { weight_channels, weight_pixels, weight_groups },
     .add_slices = add_slices,
 };

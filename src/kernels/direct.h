@@ -31,8 +31,7 @@
 
 #define PLEAT_DIRECT_PHASES 16 /* at most */
 
-/* What neighbouring elements of a vector are. Over groups, whose one channel makes one, work->m counts the groups and
- * is what the output channels are to the others. */
+/* What neighbouring elements of a vector are. */
 typedef enum { PLEAT_OVER_CHANNELS, PLEAT_OVER_PIXELS, PLEAT_OVER_GROUPS } pleat_direct_over;
 
 /* Windows (y, x) of phase (h, w) make pixel (y phases.h + h, x phases.w + w) of the result. */
@@ -49,6 +48,7 @@ typedef struct {
     const pleat_patches *patches; /* of the first phase: the image, and the step of all */
     int64_t channels;             /* of the image */
     int64_t m;                    /* output channels */
+    bool depthwise;               /* each is made from a channel of its own: pixels (width 1) and groups */
     pleat_hw phases;              /* numbers of, and they themselves, row by row; by weight there is one */
     const pleat_direct_phase *phase;
     pleat_target c;   /* of whole images: only base, the strides row and image, and width count */
@@ -74,18 +74,14 @@ struct pleat_direct_kernels {
                                    /* 1 to 4 or 6 for pixels */
     /* Bytes of 64-byte aligned scratch memory for a chunk. */
     int64_t (*scratch)(const pleat_direct_work *work);
-    /* Output channels o to o_end - 1 (o a multiple of width) of the phases' lines y to y_end - 1 of image n, which is
-     * at image. */
-    void (*channels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
-                     int64_t o_end, void *scratch);
-    void (*pixels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
-                   int64_t o_end, void *scratch);
+    /* By `over`: output channels o to o_end - 1 (o a multiple of width) of the phases' lines y to y_end - 1 of image n,
+     * which is at image. */
+    void (*run[PLEAT_OVER_GROUPS + 1])(const pleat_direct_work *work, const void *image, int64_t n, int64_t y,
+                                       int64_t y_end, int64_t o, int64_t o_end, void *scratch);
     /* By weight, on the same chunk: sums[panel][k][width], or [panel][k][lanes], and the channels' totals of the output
      * gradient, or adds to them. The gradient's lines must follow one another. */
-    void (*weight_channels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end,
-                            int64_t o, int64_t o_end, bool add, void *sums, void *scratch);
-    void (*weight_pixels)(const pleat_direct_work *work, const void *image, int64_t n, int64_t y, int64_t y_end,
-                          int64_t o, int64_t o_end, bool add, void *sums, void *scratch);
+    void (*weight[PLEAT_OVER_GROUPS + 1])(const pleat_direct_work *work, const void *image, int64_t n, int64_t y,
+                                          int64_t y_end, int64_t o, int64_t o_end, bool add, void *sums, void *scratch);
     /* Output channels o to o_end - 1 of the m x k gradient and, unless that is NULL, of the totals: the slices' sums,
      * `slice` elements apart, added up in order where the first are. */
     void (*add_slices)(const pleat_direct_work *work, void *sums, int64_t slices, int64_t slice, int64_t o,

@@ -338,33 +338,26 @@ static int64_t FN(lines_of)(const pleat_direct_phase *f, int64_t y, int64_t y_en
     return (y_end < f->windows.h ? y_end : f->windows.h) - y;
 }
 
-/* Over output channels or, where each has a plane of its own, over groups. */
 static void FN(channels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
                          int64_t o_end, T *copy, T *sums)
 {
     const pleat_patches *p = w->patches;
     const int64_t line = w->c.width;
-    const bool groups = w->over == PLEAT_OVER_GROUPS;
     const T *x = copy;
     if (w->in_place)
         x = image + (y * p->step.h + w->low.h) * p->size.w + w->low.w;
-    else if (!groups)
+    else
         FN(copy_band)(w, image, y, y_end, copy);
     for (; o < o_end; o += w->width) {
         const int64_t lanes = o_end - o < w->width ? o_end - o : w->width, vectors = lanes > VL ? 2 : 1;
         int64_t rows = 0;
-        if (groups)
-            FN(turn_band)(w, image + o * p->channel, lanes, y, y_end, copy);
         for (int64_t h = 0; h < w->phases.h; h++)
             for (int64_t i = 0; i < w->phases.w; i++) {
                 const pleat_direct_phase *f = w->phase + h * w->phases.w + i;
                 const int64_t lines = FN(lines_of)(f, y, y_end);
-                const T *weights = (const T *)w->weights + f->weights + o * f->k;
-                T *to = sums + (h * line + i) * vectors * VL;
-                if (groups)
-                    FN(group_phase)(w, f, x, lines, weights, to);
-                else
-                    FN(channels_phase)(w, f, x, lines, weights, vectors, to);
+                FN(channels_phase)
+                (w, f, x, lines, (const T *)w->weights + f->weights + o * f->k, vectors,
+                 sums + (h * line + i) * vectors * VL);
                 rows += i ? 0 : lines;
             }
         FN(put_pixels)
@@ -481,26 +474,18 @@ static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int6
     const int64_t walks = (all + WALK_TAPS - 1) / WALK_TAPS, count = (all + walks - 1) / walks;
     /* so many lines of turned gradient stay in the L1 cache for all taps */
     const int64_t near = WALK_BYTES / (line * width * (int64_t)sizeof(T)) + 1;
-    const bool groups = w->over == PLEAT_OVER_GROUPS;
     const T *x = copy;
     if (w->in_place)
         x = image + (y * p->step.h + w->low.h) * p->size.w + w->low.w;
-    else if (!groups)
+    else
         FN(copy_band)(w, image, y, y_end, copy);
     for (; o < o_end; o += width) {
         const int64_t lanes = o_end - o < width ? o_end - o : width, vectors = lanes > VL ? 2 : 1;
-        if (groups)
-            FN(turn_band)(w, image + o * p->channel, lanes, y, y_end, copy);
         FN(get_pixels)
         ((const T *)w->c.base + o * w->c.row + n * w->c.image + y * line, w->c.row, lanes, width, turned,
          (y_end - y) * line, add, sums + w->totals + o);
         for (int64_t v = 0; v < y_end - y; v += near) {
             const int64_t lines = y_end - y - v < near ? y_end - y - v : near;
-            if (groups) {
-                FN(group_weight)
-                (w, x + v * step, lines, turned + v * line * width, add || v > 0, sums + o * all);
-                continue;
-            }
             for (int64_t k = 0; k < all; k += count) {
                 const int64_t taps = all - k < count ? all - k : count;
                 const T *places[WALK_TAPS];

@@ -1,6 +1,6 @@
 /* Direct convolutions over groups, for one float type: each vector holds one pixel of VL images, whose only channel
- * meets a kernel of its own. Pixels and weights are read where they lie, with any step and any taps. Before
- * direct_body.h, where the walk over bands is that over output channels. */
+ * meets a kernel of its own. Pixels and weights are read where they lie, with any step and any taps. After
+ * direct_body.h. */
 
 /* Pixels to vectors, VL planes at a time, of which `lanes` are there: `count` adjacent ones of each plane, as pixels of
  * rows of `size`, which lie `pitch` elements apart from `to` on. */
@@ -127,6 +127,28 @@ static void FN(group_phase)(const pleat_direct_work *w, const pleat_direct_phase
         FN(group_lines)(w->step.w, w, f, x, lines, weights, sums);
 }
 
+static void FN(groups)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
+                       int64_t o_end, T *copy, T *sums)
+{
+    const int64_t line = w->c.width;
+    for (; o < o_end; o += VL) {
+        const int64_t lanes = least(o_end - o, VL);
+        int64_t rows = 0;
+        FN(turn_band)(w, image + o * w->patches->channel, lanes, y, y_end, copy);
+        for (int64_t h = 0; h < w->phases.h; h++)
+            for (int64_t i = 0; i < w->phases.w; i++) {
+                const pleat_direct_phase *f = w->phase + h * w->phases.w + i;
+                const int64_t lines = FN(lines_of)(f, y, y_end);
+                FN(group_phase)
+                (w, f, copy, lines, (const T *)w->weights + f->weights + o * f->k, sums + (h * line + i) * VL);
+                rows += i ? 0 : lines;
+            }
+        FN(put_pixels)
+        (sums, VL, lanes, w->bias ? (const T *)w->bias + o : NULL, w->relu,
+         (T *)w->c.base + o * w->c.row + n * w->c.image + y * w->phases.h * line, w->c.row, rows * line);
+    }
+}
+
 /* By weight, as direct_body.h's walk: `taps` taps over lines of pixels, those of `turned` being one after another. */
 PLEAT_INLINE void FN(group_walk)(int taps, int64_t step, const T *const *places, int64_t lines, int64_t line,
                                  int64_t down, const T *turned, bool add, T *out)
@@ -174,5 +196,22 @@ static void FN(group_weight)(const pleat_direct_work *w, const T *x, int64_t lin
             FN(group_walk)(3, w->step.w, places, lines, line, down, turned, add, out);
         else
             FN(group_walk)(1, w->step.w, places, lines, line, down, turned, add, out);
+    }
+}
+
+static void FN(weight_groups)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,
+                              int64_t o, int64_t o_end, bool add, T *sums, T *copy, T *turned)
+{
+    const int64_t line = w->c.width, near = WALK_BYTES / (line * VL * (int64_t)sizeof(T)) + 1;
+    for (; o < o_end; o += VL) {
+        const int64_t lanes = least(o_end - o, VL);
+        FN(turn_band)(w, image + o * w->patches->channel, lanes, y, y_end, copy);
+        FN(get_pixels)
+        ((const T *)w->c.base + o * w->c.row + n * w->c.image + y * line, w->c.row, lanes, VL, turned,
+         (y_end - y) * line, add, sums + w->totals + o);
+        for (int64_t v = 0; v < y_end - y; v += near)
+            FN(group_weight)
+        (w, copy + v * w->step.h * w->pitch, least(y_end - y - v, near), turned + v * line * VL, add || v > 0,
+         sums + o * w->phase->k);
     }
 }

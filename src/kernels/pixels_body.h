@@ -256,11 +256,12 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
         whole += FN(lines_of)(w->phase + h * w->phases.w, y, y_end);
     FN(three_rows) rows = { copy + 1, pitch, -1, -1, false };
     const bool same = (three || column) && FN(is_same)(w);
-    if (same)
-        rows = FN(same_rows)(w, image, y, y_end);
-    else
-        FN(copy_band)(w, image, y, y_end, copy);
-    for (; o < o_end; o += w->width) {
+    for (int64_t begin = o; o < o_end; o += w->width) {
+        const T *x = image + (w->depthwise ? o * w->patches->channel : 0);
+        if (same)
+            rows = FN(same_rows)(w, x, y, y_end);
+        else if (w->depthwise || o == begin)
+            FN(copy_band)(w, x, y, y_end, copy);
         const int64_t lanes = o_end - o < w->width ? o_end - o : w->width;
         T start[6] = { 0 };
         for (int64_t l = 0; w->bias && l < lanes; l++)
@@ -432,18 +433,24 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
     const int64_t *offset = w->phase->offset, all = w->phase->k;
     const int64_t line = w->c.width, step = w->step.h * w->pitch, vectors = (line + VL - 1) / VL, width = w->width;
     const int64_t lines = y_end - y, row = lines * vectors * VL, last = line > VL ? line - VL : 0;
-    if (w->lanes > 1 && w->m == 1 && FN(is_same)(w)) { /* a copy pays for more channels */
-        const FN(three_rows) rows = FN(same_rows)(w, image, y, y_end);
-        FN(three_weight)
-        ((const T *)w->c.base + n * w->c.image + y * line, w->c.image, line, lines, &rows, w->patches->image, add, sums,
-         sums + w->totals);
-        return;
-    }
-    FN(copy_band)(w, image, y, y_end, copy);
-    if (line < VL) /* then vectors run over the last row, and zero times anything must be zero */
-        memset(copy + w->channels * w->plane, 0, VL * sizeof(T));
-    for (; o < o_end; o += width) {
+    /* the image as it is, unless a copy pays for more channels; what comes next is fetched */
+    const bool same = w->lanes > 1 && (w->depthwise || w->m == 1) && FN(is_same)(w);
+    const int64_t ahead = w->depthwise ? w->c.row : w->c.image;
+    const int64_t x_ahead = w->depthwise ? w->patches->channel : w->patches->image;
+    for (int64_t begin = o; o < o_end; o += width) {
         const int64_t lanes = o_end - o < width ? o_end - o : width;
+        const T *x = image + (w->depthwise ? o * w->patches->channel : 0);
+        if (same) {
+            const FN(three_rows) rows = FN(same_rows)(w, x, y, y_end);
+            FN(three_weight)
+            ((const T *)w->c.base + o * w->c.row + n * w->c.image + y * line, ahead, line, lines, &rows, x_ahead, add,
+             sums + o * all * VL, sums + w->totals + o * VL);
+            continue;
+        }
+        if (w->depthwise || o == begin)
+            FN(copy_band)(w, x, y, y_end, copy);
+        if (line < VL) /* then vectors run over the last row, and zero times anything must be zero */
+            memset(copy + w->channels * w->plane, 0, VL * sizeof(T));
         if (w->lanes > 1) {
             FN(square)
             (w->patches->taps.h, (const T *)w->c.base + o * w->c.row + n * w->c.image + y * line,

@@ -23,7 +23,7 @@ typedef struct {
     pleat_direct_work work;
     pleat_direct_phase phase[PLEAT_DIRECT_PHASES];
     pleat_hw reach; /* from the lowest tap of windows (0, 0) to the highest */
-    int64_t count;  /* of the groups that are walked: one, over groups */
+    int64_t count;  /* of the groups that are walked: one, if depthwise */
     int64_t images, bands;
     int64_t panels, split; /* of weights; how many a chunk takes */
     int64_t splits;
@@ -140,8 +140,6 @@ static void pack_weights(int64_t begin, int64_t end, void *ctx)
         const int64_t group = i / p->panels / phases, f = i / p->panels % phases, o = i % p->panels * width;
         pleat_operand weights = p->product[f].a;
         weights.base = (const char *)weights.base + group * p->groups->a[0] * size;
-        if (p->work.over == PLEAT_OVER_GROUPS)
-            weights.lane = p->groups->a[0];
         weights.pack(&weights, o, min(width, p->work.m - o), 0, p->phase[f].k, width,
                      p->weights + group * p->group_bytes + (p->phase[f].weights + o * p->phase[f].k) * size);
     }
@@ -164,9 +162,8 @@ static void run_bands(int64_t begin, int64_t end, void *ctx)
         if (product->row_bias)
             w.bias = (const char *)product->row_bias + group * p->groups->row_bias[0] * size;
         const char *from = (const char *)product->b.base + (group * p->groups->b[0] + image * w.patches->image) * size;
-        (w.over == PLEAT_OVER_PIXELS ? kernels->pixels : kernels->channels)(
-            &w, from, image, y, min(y + w.lines, w.patches->windows.h), o, min(o + p->split * w.width, w.m),
-            p->scratch + pleat_worker() * p->scratch_bytes);
+        kernels->run[w.over](&w, from, image, y, min(y + w.lines, w.patches->windows.h), o,
+                             min(o + p->split * w.width, w.m), p->scratch + pleat_worker() * p->scratch_bytes);
         if (++split == p->splits) { /* the next, without four divisions */
             split = 0;
             if (++band == p->bands) {
@@ -178,6 +175,12 @@ static void run_bands(int64_t begin, int64_t end, void *ctx)
             }
         }
     }
+}
+
+/* Groups or, if depthwise, panels, which share nothing that bands would have to read again. */
+static int64_t parts(const plan *p)
+{
+    return p->work.depthwise ? p->panels : p->count;
 }
 
 /* Cuts the images into bands, of as many lines as the cache holds, and of fewer where chunks are wanting; and the
@@ -194,7 +197,7 @@ static void cut(plan *p)
     else if (w->over == PLEAT_OVER_CHANNELS)
         w->width = w->m > vector ? 2 * vector : vector;
     else
-        w->width = w->lanes > 1 ? 1 : w->m <= 3 ? w->m : sixes <= fours ? 6 : 4;
+        w->width = w->depthwise || w->lanes > 1 ? 1 : w->m <= 3 ? w->m : sixes <= fours ? 6 : 4;
     p->panels = ceil_div(w->m, w->width);
     int64_t terms = 0;
     for (int64_t i = 0; i < phases; i++) {
@@ -227,7 +230,7 @@ static void cut(plan *p)
         most = min(most, 1 + (COPY_BYTES - first) / each);
     }
     p->bands = ceil_div(lines, max(most, 1));
-    const int64_t count = p->count * p->images;
+    const int64_t count = p->images * parts(p);
     if (count * p->bands < CHUNKS)
         p->bands = max(p->bands, min(min(lines, ceil_div(CHUNKS, count)), (int64_t)(p->image_work / CHUNK_WORK)));
     const int64_t band = ceil_div(lines, p->bands);
@@ -247,6 +250,17 @@ static void split_panels(plan *p, int64_t count, double work)
     p->splits = ceil_div(p->panels, p->split);
 }
 
+/* Groups of one channel in and one out lie as the output channels of one do. */
+static void take_together(plan *p)
+{
+    pleat_direct_work *w = &p->work;
+    w->depthwise = w->over != PLEAT_OVER_CHANNELS && w->m == 1 && w->channels == 1;
+    if (w->depthwise) {
+        w->m = p->count;
+        p->count = 1;
+    }
+}
+
 pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, const pleat_product_grid *groups,
                                pleat_direct_over over)
 {
@@ -255,20 +269,18 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
         return PLEAT_OK;
     plan p = { .product = product,
                .groups = groups,
-               .count = over == PLEAT_OVER_GROUPS ? 1 : groups->size[0],
+               .count = groups->size[0],
                .images = product->n / (patches->windows.h * patches->windows.w),
                .work = { .dtype = product->dtype,
                          .over = over,
                          .patches = patches,
-                         .m = over == PLEAT_OVER_GROUPS ? groups->size[0] : product->m,
+                         .m = product->m,
                          .phases = phases,
                          .c = product->c,
                          .relu = product->relu,
                          .lanes = 1 } };
     pleat_direct_work *w = &p.work;
     w->c.width = 0;
-    if (over == PLEAT_OVER_GROUPS)
-        w->c.row = groups->c[0];
     int64_t terms = 0;
     for (int64_t i = 0; i < phases.h * phases.w; i++) {
         const pleat_patches *f = product[i].b.source;
@@ -277,6 +289,7 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
         w->c.width += i < phases.w ? f->windows.w : 0;
         terms += product[i].k;
     }
+    take_together(&p);
     cut(&p);
     const int64_t bands = p.count * p.images * p.bands;
     split_panels(&p, bands, p.band_work);
@@ -319,9 +332,8 @@ static void run_slices(int64_t begin, int64_t end, void *ctx)
             const int64_t image = b / p->bands, y = b % p->bands * w.lines;
             const char *from =
                 (const char *)p->product->b.base + (group * p->groups->b[0] + image * w.patches->image) * size;
-            (w.over == PLEAT_OVER_PIXELS ? kernels->weight_pixels : kernels->weight_channels)(
-                &w, from, image, y, min(y + w.lines, w.patches->windows.h), o, o_end, b > first, sums,
-                p->scratch + pleat_worker() * p->scratch_bytes);
+            kernels->weight[w.over](&w, from, image, y, min(y + w.lines, w.patches->windows.h), o, o_end, b > first,
+                                    sums, p->scratch + pleat_worker() * p->scratch_bytes);
         }
     }
 }
@@ -359,28 +371,29 @@ pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_
     const pleat_operand *gradient = &product->a;
     plan p = { .product = product,
                .groups = groups,
-               .count = over == PLEAT_OVER_GROUPS ? 1 : groups->size[0],
+               .count = groups->size[0],
                .totals = totals,
                .images = product->k / pixels,
                .work = { .dtype = product->dtype,
                          .over = over,
                          .patches = patches,
                          .channels = product->n / (patches->taps.h * patches->taps.w),
-                         .m = over == PLEAT_OVER_GROUPS ? groups->size[0] : product->m,
+                         .m = product->m,
                          .lanes = over == PLEAT_OVER_PIXELS && pleat_conv_is_square(product)
                                       ? pleat_kernels_get()->direct->vector[product->dtype]
                                       : 1,
                          .phases = { 1, 1 },
                          .c = { .base = (void *)(uintptr_t)gradient->base,
-                                .row = over == PLEAT_OVER_GROUPS ? groups->a[0] : gradient->lane,
+                                .row = gradient->lane,
                                 .image = gradient->step[1],
                                 .width = patches->windows.w } } };
     pleat_direct_work *w = &p.work;
+    take_together(&p);
     cut(&p);
     w->totals = p.group_bytes / size_of(w->dtype);
     p.group_bytes += p.panels * w->width * w->lanes * size_of(w->dtype);
     const int64_t count = p.count, bands = p.images * p.bands;
-    p.slices = min(bands, ceil_div(CHUNKS, count));
+    p.slices = min(bands, ceil_div(CHUNKS, parts(&p)));
     p.slices = max(1, min(p.slices, SLICES_BYTES / (count * p.group_bytes)));
     p.slices = max(1, min(p.slices, (int64_t)(p.band_work * (double)bands / CHUNK_WORK)));
     const double slice_work = p.band_work * (double)bands / (double)p.slices;
