@@ -122,9 +122,99 @@ static void FN(three)(const pleat_patches *p, const T *weights, T bias, bool rel
         FN(three_lines)(1, rows, v, vectors, last, tap, (V){ 0 } + bias, relu, to, line);
 }
 
-/* By weight, for one vector of each line, of which `mask` takes part. */
-PLEAT_INLINE void FN(three_column)(bool first, bool final, const T *gradient, int64_t ahead, FN(bits) mask,
-                                   int64_t line, int64_t lines, const FN(three_rows) * rows, const T *x,
+/* ---- Rows shorter than a vector, each read as one: what lies beyond them is masked out, or stays in lanes that nobody
+ * reads, and what is written beyond them is where the next row comes ---- */
+
+/* What a row's pixels have to the left of them, they themselves, and what is to the right. */
+static void FN(narrow_masks)(int64_t line, FN(bits) mask[3])
+{
+    for (int j = 0; j < 3; j++) {
+        V inside;
+        for (int64_t e = 0; e < VL; e++)
+            inside[e] = e < line && e + j - 1 >= 0 && e + j - 1 < line;
+        mask[j] = inside > 0;
+    }
+}
+
+PLEAT_INLINE void FN(narrow_pixels)(const T *x, const FN(bits) mask[3], V at[3])
+{
+    PLEAT_UNROLL(3)
+    for (int j = 0; j < 3; j++)
+        at[j] = (V)((FN(bits))FN(load)(x + j - 1) & mask[j]);
+}
+
+/* A sum and what a row's taps add to it. */
+PLEAT_INLINE V FN(three_taps)(V sum, const V tap[3], const V at[3])
+{
+    return sum + tap[0] * at[0] + tap[1] * at[1] + tap[2] * at[2];
+}
+
+static void FN(narrow_plane)(const pleat_patches *p, const T *weights, T bias, bool relu, const FN(bits) mask[3],
+                             const FN(three_rows) * rows, int64_t lines, T *to)
+{
+    const int64_t line = rows->pitch;
+    const T *x = rows->x;
+    V tap[9], at[3], sum = (V){ 0 } + bias, next = sum; /* of a line, and of that below it */
+    PLEAT_UNROLL(9)
+    for (int k = 0; k < 9; k++)
+        tap[k] = (V){ 0 } + weights[FN(three_tap)(p, k)];
+    if (rows->above != 0) {
+        FN(narrow_pixels)(x, mask, at);
+        sum = FN(three_taps)(sum, tap, at);
+    }
+    FN(narrow_pixels)(x += line, mask, at);
+    sum = FN(three_taps)(sum, tap + 3, at);
+    next = FN(three_taps)(next, tap, at);
+    for (int64_t v = 1; v < lines; v++, to += line) {
+        FN(narrow_pixels)(x += line, mask, at);
+        sum = FN(three_taps)(sum, tap + 6, at);
+        FN(store)(to, relu ? FN(relu)(sum) : sum);
+        sum = FN(three_taps)(next, tap + 3, at);
+        next = FN(three_taps)((V){ 0 } + bias, tap, at);
+    }
+    if (rows->below != lines) {
+        FN(narrow_pixels)(x + line, mask, at);
+        sum = FN(three_taps)(sum, tap + 6, at);
+    }
+    T end[VL];
+    FN(store)(end, relu ? FN(relu)(sum) : sum);
+    FN(copy_row)(to, end, 1, line);
+}
+
+/* Rows of a plane for such reading. Those of the first and the last plane are copied: in front of them or behind them
+ * there may be nothing. */
+static FN(three_rows)
+    FN(narrow_rows)(const pleat_direct_work *w, const T *image, int64_t y, int64_t y_end, int64_t o, T *copy)
+{
+    const pleat_hw size = w->patches->size;
+    const T *plane = image + o * w->patches->channel;
+    if (o == 0 || o + 1 == w->m) {
+        const int64_t first = y > 0 ? y - 1 : 0;
+        memcpy(copy + VL, plane + first * size.w, (size_t)((least(y_end + 1, size.h) - first) * size.w) * sizeof(T));
+        plane = copy + VL - first * size.w;
+    }
+    return FN(same_rows)(w, plane, y, y_end);
+}
+
+static void FN(narrow)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
+                       int64_t o_end, T *copy)
+{
+    const int64_t line = w->patches->size.w;
+    FN(bits) mask[3];
+    FN(narrow_masks)(line, mask);
+    for (; o < o_end; o++) {
+        const FN(three_rows) rows = FN(narrow_rows)(w, image, y, y_end, o, copy);
+        FN(narrow_plane)
+        (w->patches, (const T *)w->weights + o * 9, w->bias ? ((const T *)w->bias)[o] : 0, w->relu, mask, &rows,
+         y_end - y, (T *)w->c.base + o * w->c.row + n * w->c.image + y * line);
+    }
+}
+
+/* ---- By weight ---- */
+
+/* For one vector of each line, of which `mask` takes part. narrow: the masks of a short row, or NULL. */
+PLEAT_INLINE void FN(three_column)(bool first, bool final, const FN(bits) * narrow, const T *gradient, int64_t ahead,
+                                   FN(bits) mask, int64_t line, int64_t lines, const FN(three_rows) * rows, const T *x,
                                    int64_t x_ahead, V *sum)
 {
     V g0 = { 0 }, g1 = g0, g2;
@@ -137,11 +227,16 @@ PLEAT_INLINE void FN(three_column)(bool first, bool final, const T *gradient, in
         g0 = (V){ 0 };
         if (r < lines) {
             sum[9] += g0 = (V)((FN(bits))FN(load)(gradient + r * line) & mask);
-            __builtin_prefetch(gradient + r * line + ahead);
-            __builtin_prefetch(x + r * rows->pitch + x_ahead);
+            if (!narrow) {
+                __builtin_prefetch(gradient + r * line + ahead);
+                __builtin_prefetch(x + r * rows->pitch + x_ahead);
+            }
         }
         V at[3];
-        FN(three_pixels)(x + r * rows->pitch, first, final, at);
+        if (narrow)
+            FN(narrow_pixels)(x + r * rows->pitch, narrow, at);
+        else
+            FN(three_pixels)(x + r * rows->pitch, first, final, at);
         PLEAT_UNROLL(3)
         for (int j = 0; j < 3; j++) {
             sum[j] += g0 * at[j];
@@ -161,17 +256,35 @@ static void FN(three_weight)(const T *gradient, int64_t ahead, int64_t line, int
     PLEAT_UNROLL(9)
     for (int k = 0; k < 9; k++)
         sum[k] = add ? FN(load)(sums + k * VL) : (V){ 0 };
-    for (int64_t u = 0; u < vectors; u++) {
+    if (line < VL) {
+        FN(bits) narrow[3];
+        FN(narrow_masks)(line, narrow);
+        FN(three_column)(false, false, narrow, gradient, 0, narrow[1], line, lines, rows, rows->x, 0, sum);
+    }
+    for (int64_t u = 0; u < vectors && line >= VL; u++) {
         const int64_t from = u + 1 < vectors ? u * VL : last;
         V fresh; /* the last vector overlaps the one before */
         for (int64_t e = 0; e < VL; e++)
             fresh[e] = from + e >= u * VL;
         const FN(bits) mask = fresh > 0;
         const T *g = gradient + from, *x = rows->x + from;
-        AT_EDGES(FN(three_column), u == 0, u + 1 == vectors, g, ahead, mask, line, lines, rows, x, x_ahead, sum);
+        AT_EDGES(FN(three_column), u == 0, u + 1 == vectors, NULL, g, ahead, mask, line, lines, rows, x, x_ahead, sum);
     }
     PLEAT_UNROLL(9)
     for (int k = 0; k < 9; k++)
         FN(store)(sums + k * VL, sum[k]);
     FN(store)(totals, sum[9]);
+}
+
+static void FN(weight_narrow)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,
+                              int64_t o, int64_t o_end, bool add, T *sums, T *copy, T *gradient)
+{
+    const int64_t line = w->patches->size.w, lines = y_end - y;
+    for (; o < o_end; o++) {
+        const FN(three_rows) rows = FN(narrow_rows)(w, image, y, y_end, o, copy);
+        const T *from = (const T *)w->c.base + o * w->c.row + n * w->c.image + y * line;
+        if (o + 1 == w->m)
+            from = memcpy(gradient, from, (size_t)(lines * line) * sizeof(T));
+        FN(three_weight)(from, 0, line, lines, &rows, 0, add, sums + o * 9 * VL, sums + w->totals + o * VL);
+    }
 }

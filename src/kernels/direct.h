@@ -88,6 +88,15 @@ struct pleat_direct_kernels {
                        int64_t o_end, void *gradient, void *totals);
 };
 
+/* 3 x 3 neighbours, windows a pixel apart that are as many as the image has pixels, and rows that fill most of a vector
+ * but not a whole one: over pixels, where depthwise, such planes are read where they are. */
+static inline bool pleat_is_narrow(const pleat_patches *p, int64_t vector)
+{
+    return p->taps.h == 3 && p->taps.w == 3 && p->step.h == 1 && p->step.w == 1 && p->tap_step.h * p->tap_step.h == 1 &&
+           p->tap_step.w * p->tap_step.w == 1 && p->origin.h == -p->tap_step.h && p->origin.w == -p->tap_step.w &&
+           p->windows.h == p->size.h && p->windows.w == p->size.w && p->size.w < vector && 2 * p->size.w > vector;
+}
+
 #ifdef PLEAT_ISA
 extern const struct pleat_direct_kernels PLEAT_K(direct_kernels);
 #endif

@@ -238,6 +238,10 @@ PLEAT_INLINE void FN(weave)(const T *const *from, int64_t count, T *to, int64_t 
 static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
                        int64_t o_end, T *copy, T *sums)
 {
+    if (w->depthwise && pleat_is_narrow(w->patches, VL)) {
+        FN(narrow)(w, image, n, y, y_end, o, o_end, copy);
+        return;
+    }
     const int64_t phases = w->phases.h * w->phases.w, line = w->c.width, pitch = w->step.h * w->pitch;
     const int64_t widest = w->phase->windows.w, most = y_end - y, vectors = (widest + VL - 1) / VL;
     FN(places) at = { vectors, vectors * most, (vectors - 1) * VL, pitch, vectors * VL };
@@ -430,6 +434,10 @@ static void FN(square)(int64_t taps, const T *gradient, int64_t ahead, int64_t l
 static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,
                               int64_t o, int64_t o_end, bool add, T *sums, T *copy, T *gradient)
 {
+    if (w->depthwise && pleat_is_narrow(w->patches, VL)) {
+        FN(weight_narrow)(w, image, n, y, y_end, o, o_end, add, sums, copy, gradient);
+        return;
+    }
     const int64_t *offset = w->phase->offset, all = w->phase->k;
     const int64_t line = w->c.width, step = w->step.h * w->pitch, vectors = (line + VL - 1) / VL, width = w->width;
     const int64_t lines = y_end - y, row = lines * vectors * VL, last = line > VL ? line - VL : 0;

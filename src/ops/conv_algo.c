@@ -72,11 +72,12 @@ static bool direct_fits(const pleat_product *product, pleat_hw phases, bool by_w
     return true;
 }
 
-/* 3 x 3 adjacent pixels, and windows that fill vectors: of one channel, lines share what they read. */
+/* 3 x 3 adjacent pixels, and windows that fill vectors or most of one: of one channel, lines share what they read. */
 static bool are_neighbours(const pleat_patches *p, pleat_hw phases, int64_t vector)
 {
     return phases.h * phases.w == 1 && p->taps.h == 3 && p->taps.w == 3 && p->step.h == 1 && p->step.w == 1 &&
-           llabs(p->tap_step.h) == 1 && llabs(p->tap_step.w) == 1 && p->windows.w >= vector;
+           llabs(p->tap_step.h) == 1 && llabs(p->tap_step.w) == 1 &&
+           (p->windows.w >= vector || pleat_is_narrow(p, vector));
 }
 
 pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases, int64_t groups, bool by_weight)

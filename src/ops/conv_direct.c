@@ -355,10 +355,10 @@ static void add_slices(int64_t begin, int64_t end, void *ctx)
 bool pleat_conv_is_square(const pleat_product *product)
 {
     const pleat_patches *p = product->b.source;
-    const int64_t side = p->taps.h;
+    const int64_t side = p->taps.h, vector = pleat_kernels_get()->direct->vector[product->dtype];
     return (side == 3 || side == 5) && p->taps.w == side && product->n == side * side && p->step.h == 1 &&
            p->step.w == 1 && p->tap_step.h == 1 && p->tap_step.w == 1 &&
-           p->windows.w >= pleat_kernels_get()->direct->vector[product->dtype];
+           (p->windows.w >= vector || (product->m == 1 && pleat_is_narrow(p, vector)));
 }
 
 pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_product_grid *groups,

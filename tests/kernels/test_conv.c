@@ -198,8 +198,41 @@ START_TEST(results_of_the_same_size)
         check_both(shape_of(2, 3, 1, 1, (pleat_hw){ 7 + width % 13, width }, three, one, one, one));
         check_both(shape_of(1, 1, 5, 1, (pleat_hw){ 15 + width % 19, width }, three, one, one, one));
     }
+    for (int64_t width = 3; width < 16; width += 4) /* a vector of an instruction set has 4, 8 or 16 */
+        check_both(shape_of(1, 3, 3, 3, (pleat_hw){ 9500, width }, three, one, one, one));
     check_both(shape_of(1, 1, 1, 1, (pleat_hw){ 601, 403 }, three, one, one, one));
     check_both(shape_of(1, 4, 1, 1, (pleat_hw){ 301, 203 }, three, one, one, one));
+}
+END_TEST
+
+/* What a channel's pixels lie next to in memory does not count, nor does a row's last one for the taps on the left. */
+START_TEST(channels_are_apart)
+{
+    for (int64_t width = 1; width < 36; width++) {
+        const pleat_hw one = { 1, 1 };
+        const int64_t c = 5, plane = 4 * width;
+        pleat_conv_shape s = shape_of(1, c, c, c, (pleat_hw){ 4, width }, (pleat_hw){ 3, 3 }, one, one, one);
+        float *x = fresh(s.dtype, c * plane), *y = fresh(s.dtype, c * plane), *w = fresh(s.dtype, c * 9);
+        float sum[5];
+        void *totals = sum;
+        for (int64_t i = 0; i < c * plane; i++)
+            x[i] = i / plane % 2 ? NAN : (float)(i % 5);
+        ck_assert_int_eq(pleat_conv_forward(&s, x, w, NULL, y), PLEAT_OK);
+        for (int64_t i = 0; i < c * plane; i++)
+            ck_assert(!isnan(y[i]) == (i / plane % 2 == 0));
+        ck_assert_int_eq(pleat_conv_by_weight(&s, x, x, w, &totals), PLEAT_OK);
+        for (int64_t i = 0; i < c * 9; i++)
+            ck_assert(!isnan(w[i]) || i / 9 % 2);
+        for (int64_t i = 0; i < c * plane; i++) {
+            y[i] = (float)(i % 7);
+            x[i] = i % width == width - 1 ? NAN : (float)(i % 5);
+        }
+        totals = sum;
+        ck_assert_int_eq(pleat_conv_by_weight(&s, x, y, w, &totals), PLEAT_OK);
+        for (int64_t i = 0; i < c * 9; i += 3)
+            ck_assert(!isnan(w[i]));
+        free(x), free(y), free(w);
+    }
 }
 END_TEST
 
@@ -364,5 +397,5 @@ START_TEST(no_memory)
 END_TEST
 
 RUN_TESTS("conv", any_shape, usual_shapes, long_sums, images_of_any_size, nothing_to_sum, far_padding, depthwise,
-          many_groups, results_of_the_same_size, pointwise, strides, few_channels, same_bits_on_any_number_of_threads,
-          no_memory)
+          many_groups, results_of_the_same_size, channels_are_apart, pointwise, strides, few_channels,
+          same_bits_on_any_number_of_threads, no_memory)
