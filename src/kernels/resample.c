@@ -1,13 +1,14 @@
 /* Resampling for both floating types: resample_body.h. */
 #include "kernels/resample.h"
 
-#define T float
-#define FN(name) name##_f32
+#define PLEAT_FLOAT 32
+#include "kernels/simd.h"
+/* simd.h's names first */
 #include "kernels/resample_body.h"
-#undef T
-#undef FN
-#define T double
-#define FN(name) name##_f64
+#undef PLEAT_FLOAT
+#define PLEAT_FLOAT 64
+#include "kernels/simd.h"
+/* simd.h's names first */
 #include "kernels/resample_body.h"
 
 static void resample(const pleat_resample_work *work, void *scratch, int64_t begin, int64_t end)

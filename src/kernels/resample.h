@@ -24,7 +24,7 @@ typedef struct {
 } pleat_resample_work;
 
 struct pleat_resample_kernels {
-    /* Output rows begin to end - 1 of all planes. scratch has room for an input row. */
+    /* Output rows begin to end - 1 of all planes. scratch has 64 bytes for each element of an input row. */
     void (*resample)(const pleat_resample_work *work, void *scratch, int64_t begin, int64_t end);
 };
 

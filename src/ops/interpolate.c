@@ -132,7 +132,7 @@ static pleat_status run(const interpolate_params *p, const pleat_tensor *x, plea
                         .y = pleat_tensor_address(y) } };
     const axis h = { p->mode, p->align_corners, p->from.h, p->to.h, p->step_h },
                w = { p->mode, p->align_corners, p->from.w, p->to.w, p->step_w };
-    j.row = (j.work.from.w * (int64_t)pleat_dtype_size(x->dtype) + 63) / 64 * 64;
+    j.row = j.work.from.w * 64;
     void *h_memory = list_taps(&h, x->dtype, adjoint, &j.work.rows);
     void *w_memory = list_taps(&w, x->dtype, adjoint, &j.work.columns);
     j.scratch = pleat_alloc((size_t)(pleat_threads() * j.row));

@@ -34,6 +34,47 @@ static double dot(pleat_tensor *a, pleat_tensor *b)
     return pleat_item(pleat_sum(pleat_mul(a, b)));
 }
 
+/* What bilinear reads at place i of a dimension that grows or shrinks to `to`: from there on, and so much of the next.
+ */
+static int64_t place_of(int64_t i, int64_t from, int64_t to, double *next)
+{
+    const double at = fmax(0, ((double)i + 0.5) * (double)from / (double)to - 0.5);
+    const int64_t place = (int64_t)at < from - 1 ? (int64_t)at : from - 1;
+    *next = place < from - 1 ? at - (double)place : 0;
+    return place;
+}
+
+/* Widths around those of vectors, and more and fewer rows than a vector has elements; the adjoint by its identity. */
+START_TEST(bilinear_of_any_width)
+{
+    static const int64_t widths[] = { 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33 };
+    enum { COUNT = sizeof widths / sizeof *widths };
+    pleat_seed(4);
+    for (int k = 0; k < COUNT * COUNT * 2; k++) {
+        const int64_t w = widths[k % COUNT], to_w = widths[k / COUNT % COUNT], h = 1 + k % 5, to_h = 1 + k % 7;
+        const pleat_dtype dtype = k < COUNT * COUNT ? PLEAT_F32 : PLEAT_F64;
+        pleat_tensor *x = pleat_set_requires_grad(pleat_randn(PLEAT_SHAPE(1, 3, h, w), dtype), true), *g;
+        pleat_tensor *y =
+            pleat_interpolate(x, &(pleat_interpolate_opts){ .mode = PLEAT_BILINEAR, .size = { to_h, to_w } });
+        for (int64_t n = 0; n < pleat_numel(y); n++) {
+            double v, u;
+            const int64_t c = n / to_w / to_h, i = place_of(n / to_w % to_h, h, to_h, &v),
+                          j = place_of(n % to_w, w, to_w, &u);
+            double want = 0;
+            for (int64_t q = 0; q < 4; q++) {
+                const double weight = (q < 2 ? 1 - v : v) * (q % 2 ? u : 1 - u);
+                if (weight != 0)
+                    want += weight * pleat_at(x, (int64_t[]){ 0, c, i + q / 2, j + q % 2 });
+            }
+            ck_assert_double_eq_tol(element(y, pleat_shape_of(y), n), want, dtype == PLEAT_F32 ? 1e-5 : 1e-13);
+        }
+        pleat_tensor *r = pleat_randn(pleat_shape_of(y), dtype);
+        ck_assert_ok(pleat_gradients(&y, 1, &x, 1, &(pleat_gradients_opts){ .grad_outputs = &r }, &g));
+        ck_assert(fabs(dot(y, r) - dot(x, g)) < (dtype == PLEAT_F32 ? 1e-3 : 1e-11));
+    }
+}
+END_TEST
+
 /* <resize(x), r> = <x, adjoint(r)>, by the gradient, also of views. */
 START_TEST(adjoint_identity)
 {
@@ -133,4 +174,4 @@ START_TEST(refusals)
 }
 END_TEST
 
-RUN_TESTS("interpolate", keeps_what_is_smooth, adjoint_identity, any_threads, shuffles, refusals)
+RUN_TESTS("interpolate", keeps_what_is_smooth, bilinear_of_any_width, adjoint_identity, any_threads, shuffles, refusals)
