@@ -1,17 +1,21 @@
 /* Moves by maps and indices, one set of loops per dtype: move_body.h. */
 #include "kernels/move.h"
 
+#include "kernels/vector.h"
+
 #include <string.h>
+
+typedef char bytes __attribute__((vector_size(PLEAT_VECTOR_BYTES), aligned(1), may_alias));
 
 /* Rows of images are short: a few large pieces, the last of which overlaps the one before, beat a loop's beginning and
  * end. */
 static inline void copy_bytes(char *to, const char *from, int64_t n)
 {
-    enum { LARGE = 64, SMALL = 16 };
+    enum { LARGE = PLEAT_VECTOR_BYTES, SMALL = 16 };
     if (n >= LARGE) {
         for (int64_t i = 0; i < n - LARGE; i += LARGE)
-            memcpy(to + i, from + i, LARGE);
-        memcpy(to + n - LARGE, from + n - LARGE, LARGE);
+            *(bytes *)(to + i) = *(const bytes *)(from + i);
+        *(bytes *)(to + n - LARGE) = *(const bytes *)(from + n - LARGE);
     } else if (n >= SMALL) {
         for (int64_t i = 0; i < n - SMALL; i += SMALL)
             memcpy(to + i, from + i, SMALL);

@@ -22,7 +22,7 @@ typedef struct {
  * the other strided. */
 typedef struct {
     pleat_dtype dtype;
-    int ndim; /* at least 1 */
+    int ndim; /* at least 2 */
     int64_t to_dim[PLEAT_MAX_DIMS], from_dim[PLEAT_MAX_DIMS];
     int64_t stride[PLEAT_MAX_DIMS]; /* of what is read */
     /* for map, of all dimensions but the last: for each place of `to`, the one of `from`, or -1 */

@@ -1,8 +1,16 @@
 /* move.c's functions for one dtype: T, with its name in FN(name). */
 
-static void FN(fill_row)(T *to, T value, int64_t n)
+typedef T FN(lanes) __attribute__((vector_size(PLEAT_VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+
+/* By whole vectors, of which the last may write behind the n elements, up to `stop`: what is there comes later. */
+PLEAT_INLINE void FN(fill_row)(T *to, T value, int64_t n, const T *stop)
 {
-    for (int64_t i = 0; i < n; i++)
+    const int64_t lanes = PLEAT_VECTOR_BYTES / (int64_t)sizeof(T);
+    const FN(lanes) v = value - (FN(lanes)){ 0 };
+    int64_t i = 0;
+    for (; i < n && stop - (to + i) >= lanes; i += lanes)
+        *(FN(lanes) *)(to + i) = v;
+    for (; i < n; i++)
         to[i] = value;
 }
 
@@ -25,31 +33,49 @@ static void FN(add_row)(T *to, int64_t to_step, const T *from, int64_t from_step
             to[i * to_step] = (T)(to[i * to_step] + from[i * from_step]);
 }
 
+/* Rows that lie at map's places along the dimension before the last. A function of its own for the sake of its
+ * registers. */
+static __attribute__((noinline)) void FN(map_rows)(const pleat_map_places *w, const T *read, const int64_t *map,
+                                                   int64_t rows, T *to, const T *stop)
+{
+    const int last = w->ndim - 1;
+    const int64_t columns = w->to_dim[last], stride = w->stride[last - 1], step = w->stride[last];
+    const T value = (T)w->value;
+    const pleat_run *const first = w->run, *const end = first + w->runs;
+    for (int64_t i = 0; i < rows; i++, to += columns) {
+        if (map[i] < 0) {
+            FN(fill_row)(to, value, columns, stop);
+            continue;
+        }
+        const T *from = read + map[i] * stride;
+        for (const pleat_run *r = first; r < end; r++)
+            if (r->from < 0)
+                FN(fill_row)(to + r->to, value, r->n, stop);
+            else
+                FN(copy_row)(to + r->to, 1, from + r->from * step, r->step * step, r->n);
+    }
+}
+
 static void FN(map)(const pleat_map_places *w, int64_t begin, int64_t end)
 {
     const int last = w->ndim - 1;
-    const T value = (T)w->value, *read = w->read;
-    int64_t place[PLEAT_MAX_DIMS];
+    const int64_t columns = w->to_dim[last], height = w->to_dim[last - 1];
+    T *const to = w->write, *const stop = to + end * columns;
+    int64_t place[PLEAT_MAX_DIMS], *row = &place[last - 1];
     start(w->to_dim, last, begin, place);
-    for (int64_t row = begin; row < end; row++, step(w->to_dim, last, place)) {
-        T *to = (T *)w->write + row * w->to_dim[last];
+    for (int64_t rows; begin < end; begin += rows, *row += rows - 1, step(w->to_dim, last, place)) {
         int64_t at = 0;
         bool there = true;
-        for (int d = 0; d < last; d++) {
+        for (int d = 0; d < last - 1; d++) {
             const int64_t p = w->map[d][place[d]];
             at += p * w->stride[d];
             there &= p >= 0;
         }
-        if (!there) {
-            FN(fill_row)(to, value, w->to_dim[last]);
-            continue;
-        }
-        for (const pleat_run *r = w->run; r < w->run + w->runs; r++) {
-            if (r->from < 0)
-                FN(fill_row)(to + r->to, value, r->n);
-            else
-                FN(copy_row)(to + r->to, 1, read + at + r->from * w->stride[last], r->step * w->stride[last], r->n);
-        }
+        rows = height - *row < end - begin ? height - *row : end - begin;
+        if (there)
+            FN(map_rows)(w, (const T *)w->read + at, w->map[last - 1] + *row, rows, to + begin * columns, stop);
+        else
+            FN(fill_row)(to + begin * columns, (T)w->value, rows * columns, stop);
     }
 }
 
@@ -61,7 +87,7 @@ static void FN(map_sum)(const pleat_map_places *w, int64_t begin, int64_t end)
     start(w->from_dim, last, begin, place);
     for (int64_t row = begin; row < end; row++, step(w->from_dim, last, place)) {
         T *to = (T *)w->write + row * w->from_dim[last];
-        FN(fill_row)(to, 0, w->from_dim[last]);
+        FN(fill_row)(to, 0, w->from_dim[last], to + w->from_dim[last]);
         /* every combination of the places that read this row, the last dimension's fastest */
         int64_t first[PLEAT_MAX_DIMS], stop[PLEAT_MAX_DIMS], k[PLEAT_MAX_DIMS];
         bool any = true;

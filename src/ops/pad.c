@@ -130,7 +130,7 @@ static int axes_of(const pad_params *p, pleat_shape x, const int64_t *stride, ax
             a_stride[first] = stride[d];
         }
     }
-    if (first == PLEAT_MAX_DIMS) {
+    while (first > PLEAT_MAX_DIMS - 2) {
         a[--first] = (axis){ p->mode, 1, 0, 1 };
         a_stride[first] = 1;
     }

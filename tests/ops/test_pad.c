@@ -94,6 +94,19 @@ START_TEST(repeats_and_rolls)
 }
 END_TEST
 
+/* Vectors of padding may reach into what comes behind, where there is something. */
+START_TEST(padding_of_any_width)
+{
+    pleat_seed(6);
+    for (int64_t n = 1; n <= 40; n++)
+        for (int64_t before = 0; before <= 70; before = 2 * before + 1)
+            for (int dtype = PLEAT_F32; dtype <= PLEAT_U8; dtype++) {
+                const int64_t pads[] = { before, n % 10, 1, n % 2, 0, 0 };
+                compare(random_view(PLEAT_SHAPE(2, 3, n), (pleat_dtype)dtype, 0), PLEAT_PAD_CONSTANT, pads);
+            }
+}
+END_TEST
+
 /* Each dimension in turn, in rows of any width, and what comes back of a gradient: the other way round. */
 START_TEST(rows_of_any_width)
 {
@@ -206,5 +219,5 @@ START_TEST(refusals)
 }
 END_TEST
 
-RUN_TESTS("pad", against_naive, adjoint_identity, repeats_and_rolls, rows_of_any_width, rolls_of_blocks, any_threads,
-          refusals)
+RUN_TESTS("pad", against_naive, adjoint_identity, repeats_and_rolls, padding_of_any_width, rows_of_any_width,
+          rolls_of_blocks, any_threads, refusals)
