@@ -162,8 +162,9 @@ static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y,
 /* ---- Over output channels ---- */
 
 /* The sums of `count` neighbouring pixels by `vectors` vectors of output channels, over some taps: as gemm's tile, but
- * each tap's pixels are read from the copy where they lie. The count and the vectors are constants at every call. A
- * third of the pixels both of their products read for themselves, which saves an instruction each. */
+ * each tap's pixels are read from the copy where they lie. The count and the vectors are constants at every call. With
+ * AVX-512, whose products take pixels from memory, a third of them both of their products read for themselves, which
+ * saves an instruction each. */
 PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t *offset, const T *x, const T *weights,
                             int64_t width, T *out, int64_t apart, bool add)
 {
@@ -182,7 +183,7 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t
         PLEAT_UNROLL(16)
         for (int i = 0; i < count; i++) {
             sum[i][0] += at[i] * w0;
-            if (vectors > 1 && i % 3 == 0)
+            if (vectors > 1 && i % 3 == 0 && PLEAT_VECTOR_BYTES == 64)
                 PLEAT_FORGET(at);
             if (vectors > 1)
                 sum[i][1] += at[i] * w1;
