@@ -89,6 +89,26 @@ PLEAT_INLINE int64_t least(int64_t a, int64_t b)
 #define PLEAT_ODD_8(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
 #define PLEAT_ODD_16(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
 
+#if PLEAT_VECTOR_BYTES == 32
+/* By whole lanes and then within them: other shuffles across lanes take longer, and a register that says how. */
+#undef PLEAT_EVEN_8
+#undef PLEAT_ODD_8
+#define PLEAT_EVEN_8(a, b)                                                                                             \
+    __builtin_shufflevector(pleat_front_lanes(a, b), pleat_back_lanes(a, b), 0, 2, 8, 10, 4, 6, 12, 14)
+#define PLEAT_ODD_8(a, b)                                                                                              \
+    __builtin_shufflevector(pleat_front_lanes(a, b), pleat_back_lanes(a, b), 1, 3, 9, 11, 5, 7, 13, 15)
+
+PLEAT_INLINE pleat_v32 pleat_front_lanes(pleat_v32 a, pleat_v32 b)
+{
+    return (pleat_v32)PLEAT_LANES_EVEN((pleat_v64)a, (pleat_v64)b);
+}
+
+PLEAT_INLINE pleat_v32 pleat_back_lanes(pleat_v32 a, pleat_v32 b)
+{
+    return (pleat_v32)PLEAT_LANES_ODD((pleat_v64)a, (pleat_v64)b);
+}
+#endif
+
 /* Every third element of a, b and c, one behind the other. */
 #define PLEAT_THIRD_2(a, b, c) ((void)(c), __builtin_shufflevector(a, b, 0, 3))
 #define PLEAT_THIRD_4(a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, 0, 3, 6, 0), c, 0, 1, 2, 5)
