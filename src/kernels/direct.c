@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* Sums that the registers hold: pixels of a strip with one and with two vectors; vectors of pixels with up to two,
- * three, four and six output channels; by weight, taps with two vectors of channels, and with as many channels. */
+ * three, four and six output channels; by weight, taps with two vectors of channels, and with as many channels; columns
+ * of 5 taps. */
 #if defined PLEAT_ISA_avx512 || defined __aarch64__
 #define STRIP_1 16
 #define STRIP_2 14
@@ -20,6 +21,7 @@
 #define DOTS_3 6
 #define DOTS_4 5
 #define DOTS_6 4
+#define SQUARE_5 5
 #elif defined PLEAT_ISA_avx2
 #define STRIP_1 12
 #define STRIP_2 6
@@ -33,6 +35,7 @@
 #define DOTS_3 3
 #define DOTS_4 2
 #define DOTS_6 1
+#define SQUARE_5 2
 #else
 #define STRIP_1 8
 #define STRIP_2 4
@@ -46,6 +49,7 @@
 #define DOTS_3 3
 #define DOTS_4 2
 #define DOTS_6 1
+#define SQUARE_5 2
 #endif
 #define WALK_BYTES (16 << 10)
 #define PANEL_BYTES (20 << 10) /* of weights at a time at most, so that they stay in the L1 cache */

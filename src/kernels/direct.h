@@ -22,8 +22,8 @@
  * By weight there are the same three. Channels: the output gradient is turned, so that a vector holds channels of one
  * pixel, and each tap's pixel is broadcast; up to ten taps by two vectors stay in registers while the band is walked.
  * Pixels: vectors of pixels of a few taps times vectors of pixels of a few channels, their elements added up last. From
- * one channel of the image, squares of 3 or 5 taps a side stay in registers while a plane of the gradient is walked.
- * Groups: as channels, with a pixel for each lane. */
+ * one channel of the image, squares of 3 or 5 taps a side, or as many columns of theirs as there are registers for,
+ * stay there while a plane of the gradient is walked. Groups: as channels, with a pixel for each lane. */
 #ifndef PLEAT_KERNELS_DIRECT_H
 #define PLEAT_KERNELS_DIRECT_H
 

@@ -376,17 +376,20 @@ static void FN(put_line)(const T *from, int64_t line, T *to)
         end[i] = 0;
 }
 
-/* One channel in and one out, all taps of a square at once: taps x taps vectors and the gradient's own, or adds to
- * them. The gradient's lines are read where they are; of the last vector, which overlaps the one before, only what is
- * new counts. */
-PLEAT_INLINE void FN(square_of)(int taps, const T *gradient, int64_t ahead, int64_t line, int64_t lines, const T *copy,
-                                int64_t pitch, bool add, T *sums, T *totals)
+/* One channel in and one out, some columns of a square's taps at once: a vector for each tap and, if that is wanted,
+ * the gradient's own, or adds to them. The gradient's lines are read where they are; of the last vector, which overlaps
+ * the one before, only what is new counts. */
+PLEAT_INLINE void FN(square_of)(int taps, int columns, bool own, const T *gradient, int64_t ahead, int64_t line,
+                                int64_t lines, const T *copy, int64_t pitch, bool add, T *sums, T *totals)
 {
     const int64_t vectors = (line + VL - 1) / VL, last = line - VL;
-    V sum[25], total = add ? FN(load)(totals) : (V){ 0 };
-    PLEAT_UNROLL(25)
-    for (int k = 0; k < taps * taps; k++)
-        sum[k] = add ? FN(load)(sums + k * VL) : (V){ 0 };
+    V sum[5][5], total = own && add ? FN(load)(totals) : (V){ 0 };
+    PLEAT_UNROLL(5)
+    for (int i = 0; i < taps; i++) {
+        PLEAT_UNROLL(5)
+        for (int j = 0; j < columns; j++)
+            sum[i][j] = add ? FN(load)(sums + (i * taps + j) * VL) : (V){ 0 };
+    }
     for (int64_t u = 0; u < vectors; u++) {
         const int64_t from = u + 1 < vectors ? u * VL : last;
         V fresh;
@@ -402,33 +405,45 @@ PLEAT_INLINE void FN(square_of)(int taps, const T *gradient, int64_t ahead, int6
             g[0] = (V){ 0 };
             if (r < lines) {
                 g[0] = (V)((FN(bits))FN(load)(at) & mask);
-                total += g[0];
-                __builtin_prefetch(at + ahead);
+                if (own) {
+                    total += g[0];
+                    __builtin_prefetch(at + ahead);
+                }
                 at += line;
             }
             PLEAT_UNROLL(5)
-            for (int j = 0; j < taps; j++) {
+            for (int j = 0; j < columns; j++) {
                 V pixels = FN(load)(x + j);
                 PLEAT_HOLD(pixels);
                 PLEAT_UNROLL(5)
                 for (int i = 0; i < taps; i++)
-                    sum[i * taps + j] += g[i] * pixels;
+                    sum[i][j] += g[i] * pixels;
             }
         }
     }
-    PLEAT_UNROLL(25)
-    for (int k = 0; k < taps * taps; k++)
-        FN(store)(sums + k * VL, sum[k]);
-    FN(store)(totals, total);
+    PLEAT_UNROLL(5)
+    for (int i = 0; i < taps; i++) {
+        PLEAT_UNROLL(5)
+        for (int j = 0; j < columns; j++)
+            FN(store)(sums + (i * taps + j) * VL, sum[i][j]);
+    }
+    if (own)
+        FN(store)(totals, total);
 }
 
 static void FN(square)(int64_t taps, const T *gradient, int64_t ahead, int64_t line, int64_t lines, const T *copy,
                        int64_t pitch, bool add, T *sums, T *totals)
 {
-    if (taps == 3)
-        FN(square_of)(3, gradient, ahead, line, lines, copy, pitch, add, sums, totals);
-    else
-        FN(square_of)(5, gradient, ahead, line, lines, copy, pitch, add, sums, totals);
+    if (taps == 3) {
+        FN(square_of)(3, 3, true, gradient, ahead, line, lines, copy, pitch, add, sums, totals);
+        return;
+    }
+    FN(square_of)(5, SQUARE_5, true, gradient, ahead, line, lines, copy, pitch, add, sums, totals);
+    int j = SQUARE_5;
+    for (; j + SQUARE_5 <= 5; j += SQUARE_5)
+        FN(square_of)(5, SQUARE_5, false, gradient, 0, line, lines, copy + j, pitch, add, sums + j * VL, NULL);
+    if (5 % SQUARE_5)
+        FN(square_of)(5, 5 % SQUARE_5, false, gradient, 0, line, lines, copy + j, pitch, add, sums + j * VL, NULL);
 }
 
 static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,
