@@ -18,7 +18,7 @@ struct bench_case {
     pleat_tensor *(*fn)(const bench_case *c, pleat_tensor *const *in);
     pleat_shape shape[3];
     const char *kinds; /* of ops: of their inputs, a letter each */
-    int64_t arg[3];
+    int64_t arg[4];
 };
 
 /* Appends a case; the caller fills in the rest. Exits where there is no memory. */

@@ -158,9 +158,10 @@ static void add_products(void)
 
 static pleat_tensor *conv2d(const bench_case *c, pleat_tensor *const *in)
 {
-    const int64_t s = c->arg[0], p = c->arg[1], g = c->arg[2];
-    return pleat_conv2d(in[0], in[1], in[2],
-                        &(pleat_conv2d_opts){ .stride = { s, s }, .padding = { p, p }, .groups = g });
+    const int64_t s = c->arg[0], p = c->arg[1], g = c->arg[2], d = c->arg[3];
+    return pleat_conv2d(
+        in[0], in[1], in[2],
+        &(pleat_conv2d_opts){ .stride = { s, s }, .padding = { p, p }, .dilation = { d, d }, .groups = g });
 }
 
 static const pleat_conv_transpose2d_opts transposed[] = {
@@ -192,26 +193,29 @@ static void add_convolutions(void)
 {
     static const struct {
         const char *name;
-        int n, c, h, w, o, k, s, p, g;
+        int n, c, h, w, o, k, s, p, g, d;
     } conv[] = {
-        { "lenet1", 64, 1, 28, 28, 6, 5, 1, 2, 1 },       { "lenet2", 64, 6, 14, 14, 16, 5, 1, 0, 1 },
-        { "mnist1", 64, 1, 28, 28, 32, 3, 1, 1, 1 },      { "mnist2", 64, 32, 28, 28, 64, 3, 1, 1, 1 },
-        { "rn20-s1", 128, 16, 32, 32, 16, 3, 1, 1, 1 },   { "rn20-s2", 128, 32, 16, 16, 32, 3, 1, 1, 1 },
-        { "rn20-s3", 128, 64, 8, 8, 64, 3, 1, 1, 1 },     { "rn20-down", 128, 16, 32, 32, 32, 3, 2, 1, 1 },
-        { "seed", 16, 3, 32, 32, 64, 3, 1, 1, 1 },        { "in-56", 1, 64, 56, 56, 64, 3, 1, 1, 1 },
-        { "in-28", 8, 128, 28, 28, 128, 3, 1, 1, 1 },     { "in-14", 8, 256, 14, 14, 256, 3, 1, 1, 1 },
-        { "in-stem", 1, 3, 224, 224, 64, 7, 2, 3, 1 },    { "1x1", 8, 256, 14, 14, 1024, 1, 1, 0, 1 },
-        { "depthwise", 32, 64, 28, 28, 64, 3, 1, 1, 64 }, { "k11", 8, 16, 64, 64, 16, 11, 1, 5, 1 },
-        { "k21", 2, 8, 112, 112, 8, 21, 1, 10, 1 },       { "k31-dw", 4, 16, 56, 56, 16, 31, 1, 15, 16 },
-        { "dw-down", 16, 64, 56, 56, 64, 3, 2, 1, 64 },   { "dw-7", 32, 512, 7, 7, 512, 3, 1, 1, 512 },
-        { "vit", 16, 3, 224, 224, 192, 16, 16, 0, 1 },    { "down1x1", 8, 256, 28, 28, 512, 1, 2, 0, 1 },
-        { "1x1-7", 16, 512, 7, 7, 512, 1, 1, 0, 1 },      { "disc-out", 64, 256, 4, 4, 100, 4, 1, 0, 1 },
+        { "lenet1", 64, 1, 28, 28, 6, 5, 1, 2, 1, 1 },       { "lenet2", 64, 6, 14, 14, 16, 5, 1, 0, 1, 1 },
+        { "mnist1", 64, 1, 28, 28, 32, 3, 1, 1, 1, 1 },      { "mnist2", 64, 32, 28, 28, 64, 3, 1, 1, 1, 1 },
+        { "rn20-s1", 128, 16, 32, 32, 16, 3, 1, 1, 1, 1 },   { "rn20-s2", 128, 32, 16, 16, 32, 3, 1, 1, 1, 1 },
+        { "rn20-s3", 128, 64, 8, 8, 64, 3, 1, 1, 1, 1 },     { "rn20-down", 128, 16, 32, 32, 32, 3, 2, 1, 1, 1 },
+        { "seed", 16, 3, 32, 32, 64, 3, 1, 1, 1, 1 },        { "in-56", 1, 64, 56, 56, 64, 3, 1, 1, 1, 1 },
+        { "in-28", 8, 128, 28, 28, 128, 3, 1, 1, 1, 1 },     { "in-14", 8, 256, 14, 14, 256, 3, 1, 1, 1, 1 },
+        { "in-stem", 1, 3, 224, 224, 64, 7, 2, 3, 1, 1 },    { "1x1", 8, 256, 14, 14, 1024, 1, 1, 0, 1, 1 },
+        { "depthwise", 32, 64, 28, 28, 64, 3, 1, 1, 64, 1 }, { "k11", 8, 16, 64, 64, 16, 11, 1, 5, 1, 1 },
+        { "k21", 2, 8, 112, 112, 8, 21, 1, 10, 1, 1 },       { "k31-dw", 4, 16, 56, 56, 16, 31, 1, 15, 16, 1 },
+        { "dw-down", 16, 64, 56, 56, 64, 3, 2, 1, 64, 1 },   { "dw-7", 32, 512, 7, 7, 512, 3, 1, 1, 512, 1 },
+        { "vit", 16, 3, 224, 224, 192, 16, 16, 0, 1, 1 },    { "down1x1", 8, 256, 28, 28, 512, 1, 2, 0, 1, 1 },
+        { "1x1-7", 16, 512, 7, 7, 512, 1, 1, 0, 1, 1 },      { "disc-out", 64, 256, 4, 4, 100, 4, 1, 0, 1, 1 },
+        { "d2", 8, 64, 28, 28, 64, 3, 1, 2, 1, 2 },          { "d4", 8, 64, 28, 28, 64, 3, 1, 4, 1, 4 },
+        { "d2-14", 8, 256, 14, 14, 256, 3, 1, 2, 1, 2 },
     };
     for (size_t i = 0; i < sizeof conv / sizeof *conv; i++) {
         const int n = conv[i].n, in = conv[i].c, h = conv[i].h, w = conv[i].w, o = conv[i].o, k = conv[i].k;
-        const int s = conv[i].s, p = conv[i].p, g = conv[i].g;
-        const double pixels = (double)n * ((h + 2 * p - k) / s + 1) * ((w + 2 * p - k) / s + 1);
-        bench_case c = { .op = "conv2d", .fn = conv2d, .kinds = "xxx", .arg = { s, p, g } };
+        const int s = conv[i].s, p = conv[i].p, g = conv[i].g, d = conv[i].d;
+        const int span = (k - 1) * d + 1;
+        const double pixels = (double)n * ((h + 2 * p - span) / s + 1) * ((w + 2 * p - span) / s + 1);
+        bench_case c = { .op = "conv2d", .fn = conv2d, .kinds = "xxx", .arg = { s, p, g, d } };
         TEXT(c, "%s %dx%dx%dx%d O%d k%d s%d p%d g%d", conv[i].name, n, in, h, w, o, k, s, p, g);
         c.flops = 2 * pixels * o * (in / g) * k * k;
         c.bytes = 4 * ((double)n * in * h * w + pixels * o + (double)o * (in / g) * k * k);

@@ -241,9 +241,8 @@ static void accumulate(const pleat_winograd_work *w, int64_t i, int64_t panel, i
     const int64_t width = w->width, plane = lines * w->tiles_w * VL, tiles = plane / VL;
     const int64_t v_size = pleat_winograd_matrix(w, w->c_pad, lines, VL);
     const int64_t m_size = pleat_winograd_matrix(w, panels * width, lines, VL);
-    const int64_t columns = w->tiles_w * n + 2;
     float *m = v + (n + 2) * v_size;
-    gradient_rows += panel * width * w->lines * columns;
+    gradient_rows += panel * width * w->lines * pleat_winograd_columns(w);
     image_matrices(w, rows, lines, v, v_size);
     if (n == 4)
         turn_rows(w, turn_gradient, 4, 4, gradient_rows, panels * width, lines, m, m_size);

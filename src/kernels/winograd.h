@@ -17,7 +17,11 @@
  * cache, and the result takes its place:
  *
  *   v[channel / VL][tile][VL]     of the image          m likewise, of the result (or of its gradient)
- *   u[i][panel][j][c][width]      of the kernels, in panels of `width` output channels, for row i and column j */
+ *   u[i][panel][j][c][width]      of the kernels, in panels of `width` output channels, for row i and column j
+ *
+ * A kernel whose taps are d pixels apart (a dilation) meets every d-th pixel only: d x d phases of image and result,
+ * each a convolution of its own. A phase of rows is an image here, whose rows lie d apart; the phases of the columns
+ * share its lines, one's tiles behind the other's, and strips keep the columns as they lie in the image. */
 #ifndef PLEAT_KERNELS_WINOGRAD_H
 #define PLEAT_KERNELS_WINOGRAD_H
 
@@ -31,8 +35,9 @@ typedef struct {
     pleat_hw size;            /* of the image, */
     pleat_hw windows;         /* and of the result */
     pleat_hw low;             /* the row and column of the image that the first tap of window (0, 0) reads; 0 or less */
+    pleat_hw dilation;        /* rows of memory from a row to the next; phases of columns */
     int64_t x_plane, y_plane; /* strides of channels, of the image and of the result, in elements */
-    int64_t tiles_w;          /* in a line of tiles */
+    int64_t tiles_w;          /* in a line of tiles, of all its phases */
     int64_t lines;            /* whose rows lie together, and */
     int64_t stride;           /* from one of its rows to the next */
     int64_t strip;            /* from the strip of a vector of channels to the next; or 0, and they take turns */
@@ -77,11 +82,17 @@ struct pleat_winograd_kernels {
     void (*kernels_gradient)(const pleat_winograd_work *work, const float *u, int64_t panel, int64_t row, float *dw);
 };
 
+/* Columns of a line of tiles: two tiles of a phase share two. */
+static inline int64_t pleat_winograd_columns(const pleat_winograd_work *w)
+{
+    return w->tiles_w * w->tile + 2 * w->dilation.w;
+}
+
 /* Pixels in a row of a strip: what a line of tiles reads, or where a row of the image ends if that is further. */
 static inline int64_t pleat_winograd_pitch(const pleat_winograd_work *w)
 {
-    const int64_t tiles = w->tiles_w * w->tile + 2, row = w->size.w - w->low.w;
-    return tiles > row ? tiles : row;
+    const int64_t columns = pleat_winograd_columns(w), row = w->size.w - w->low.w;
+    return columns > row ? columns : row;
 }
 
 /* Elements of a strip, for vectors of so many. */

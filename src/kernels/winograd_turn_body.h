@@ -145,15 +145,20 @@ typedef struct {
     int64_t strip;      /* from one strip to the next, or 0 */
 } image_side;
 
+/* Columns of vectors: from a row to the next, and from a column. */
+typedef struct {
+    int64_t row, column;
+} strides;
+
 /* One dimension: `count` columns of `from` vectors to as many of `to`; add is added, and relu taken, if last. */
-PLEAT_INLINE void turn_columns(turn fn, int n, int from, int to, const float *in, int64_t in_row, float *out,
-                               int64_t out_row, int64_t count, const V *add, bool relu)
+PLEAT_INLINE void turn_columns(turn fn, int n, int from, int to, const float *in, strides in_step, float *out,
+                               strides out_step, int64_t count, const V *add, bool relu)
 {
-    for (int64_t k = 0; k < count; k++, in += VL, out += VL) {
+    for (int64_t k = 0; k < count; k++, in += in_step.column, out += out_step.column) {
         V a[6], b[6];
         PLEAT_UNROLL(6)
         for (int i = 0; i < from; i++) {
-            a[i] = FN(load)(in + i * in_row);
+            a[i] = FN(load)(in + i * in_step.row);
             if (i > 0 && i <= n) /* the others are read once */
                 PLEAT_HOLD(a[i]);
         }
@@ -162,7 +167,7 @@ PLEAT_INLINE void turn_columns(turn fn, int n, int from, int to, const float *in
         for (int i = 0; i < to; i++) {
             if (add)
                 b[i] += *add;
-            FN(store)(out + i * out_row, relu ? FN(relu)(b[i]) : b[i]);
+            FN(store)(out + i * out_step.row, relu ? FN(relu)(b[i]) : b[i]);
         }
     }
 }
@@ -173,7 +178,8 @@ PLEAT_INLINE void spread(const pleat_winograd_work *w, turn fn, int n, int rows,
                          int64_t lines, bool follows, float *strip, float *to)
 {
     const int64_t pitch = pleat_winograd_pitch(w), row = pitch * VL, left = -x->low.w, right = left + x->size.w;
-    const int64_t columns = w->tiles_w * n + 2;
+    const int64_t phases = w->dilation.w, all = pleat_winograd_columns(w), columns = all / phases;
+    const int64_t width = x->size.w, down = width * w->dilation.h;
     const int64_t begin = greater(0, line * n + x->low.h);
     for (int64_t c = 0; c < x->pad; c += VL, strip += x->strip) {
         for (int64_t i = 0; i < rows && !follows; i++) {
@@ -186,14 +192,16 @@ PLEAT_INLINE void spread(const pleat_winograd_work *w, turn fn, int n, int rows,
             const int64_t first = greater(0, least(top + old, x->size.h)), last = least(top + rows, x->size.h);
             for (int64_t k = old; k < rows; k++)
                 if (top + k < first || top + k >= last)
-                    memset(strip + k * row + left * VL, 0, (size_t)(x->size.w * VL) * sizeof *strip);
-            const float *from = x->x + c * x->plane + first * x->size.w;
-            const int64_t next =
-                following(i + 1 < lines, last - first, first - begin, x->size.w, c, x->channels, x->plane);
-            gather(!w->ahead, from, x->plane, x->channels - c, last - first, x->size.w, next, pitch,
-                   strip + (first - top) * row + left * VL);
-            turn_columns(fn, n, rows, n + 2, strip, row, to + (c * w->lines + i * VL) * columns, w->stride, columns,
-                         NULL, false);
+                    memset(strip + k * row + left * VL, 0, (size_t)(width * VL) * sizeof *strip);
+            const int64_t next = following(i + 1 < lines, last - first, first - begin, down, c, x->channels, x->plane);
+            const int64_t run = w->dilation.h == 1 ? last - first : 1; /* rows that are adjacent */
+            for (int64_t k = first; k < last; k += run)
+                gather(!w->ahead, x->x + c * x->plane + k * down, x->plane, x->channels - c, run, width, next, pitch,
+                       strip + (k - top) * row + left * VL);
+            float *out = to + (c * w->lines + i * VL) * all;
+            for (int64_t k = 0; k < phases; k++, out += columns * VL)
+                turn_columns(fn, n, rows, n + 2, strip + k * VL, (strides){ row, phases * VL }, out,
+                             (strides){ w->stride, VL }, columns, NULL, false);
         }
     }
 }
@@ -221,18 +229,24 @@ static void gradient(const pleat_winograd_work *w, const float *dy, int64_t line
 PLEAT_INLINE void result_of(const pleat_winograd_work *w, int n, const float *from, int64_t line, int64_t lines,
                             float *strip, const float *bias, float *y)
 {
-    const int64_t columns = w->tiles_w * n + 2, width = w->windows.w;
+    const int64_t phases = w->dilation.w, all = pleat_winograd_columns(w), columns = all / phases;
+    const int64_t width = w->windows.w, down = width * w->dilation.h;
     for (int64_t o = 0; o < w->o; o += VL) {
         V add = { 0 };
         if (bias)
             memcpy(&add, bias + o, (size_t)least(w->o - o, VL) * sizeof *bias);
         for (int64_t i = 0; i < lines; i++) {
-            turn_columns(turn_back, n, n + 2, n, from + (o * w->lines + i * VL) * columns, w->stride, strip, width * VL,
-                         width, &add, w->relu);
+            const float *in = from + (o * w->lines + i * VL) * all;
+            for (int64_t k = 0; k < phases; k++, in += columns * VL)
+                turn_columns(turn_back, n, n + 2, n, in, (strides){ w->stride, VL }, strip + k * VL,
+                             (strides){ width * VL, phases * VL }, (width - k + phases - 1) / phases, &add, w->relu);
             const int64_t top = (line + i) * n;
             const int64_t rows = least(n, w->windows.h - top);
-            const int64_t next = following(i + 1 < lines, rows, i * n, width, o, w->o, w->y_plane);
-            scatter(!w->ahead, strip, rows * width, w->o - o, w->y_plane, next, y + o * w->y_plane + top * width);
+            const int64_t next = following(i + 1 < lines, rows, i * n, down, o, w->o, w->y_plane);
+            const int64_t run = w->dilation.h == 1 ? rows : 1; /* rows that are adjacent */
+            for (int64_t k = 0; k < rows; k += run)
+                scatter(!w->ahead, strip + k * width * VL, run * width, w->o - o, w->y_plane, next,
+                        y + o * w->y_plane + (top + k) * down);
         }
     }
 }
@@ -250,13 +264,13 @@ static void result(const pleat_winograd_work *w, const float *from, int64_t line
 PLEAT_INLINE void turn_rows(const pleat_winograd_work *w, turn fn, int n, int from, const float *rows, int64_t channels,
                             int64_t lines, float *v, int64_t matrix)
 {
-    const int64_t tiles = w->tiles_w, columns = tiles * n + 2;
-    for (int64_t c = 0; c < channels; c += VL)
-        for (int64_t i = 0; i < lines; i++) {
-            const float *in = rows + (c * w->lines + i * VL) * columns;
+    const int64_t phases = w->dilation.w, tiles = w->tiles_w / phases;
+    for (int64_t c = 0; c < channels; c += VL) {
+        const float *in = rows + c * w->lines * pleat_winograd_columns(w);
+        for (int64_t i = 0; i < lines * phases; i++, in += 2 * VL)
             for (int64_t j = 0; j < tiles; j++, in += n * VL, v += VL)
-                turn_columns(fn, n, from, n + 2, in, VL, v, matrix, 1, NULL, false);
-        }
+                turn_columns(fn, n, from, n + 2, in, (strides){ VL, 0 }, v, (strides){ matrix, 0 }, 1, NULL, false);
+    }
 }
 
 static void image_matrices(const pleat_winograd_work *w, const float *rows, int64_t lines, float *v, int64_t matrix)
@@ -271,13 +285,14 @@ static void image_matrices(const pleat_winograd_work *w, const float *rows, int6
 PLEAT_INLINE void turn_rows_back(const pleat_winograd_work *w, int n, const float *m, int64_t matrix, int64_t first,
                                  int64_t end, int64_t lines, float *rows)
 {
-    const int64_t tiles = w->tiles_w, columns = tiles * n + 2;
-    for (int64_t o = first; o < least(w->o, end); o += VL)
-        for (int64_t i = 0; i < lines; i++) {
-            float *out = rows + (o * w->lines + i * VL) * columns;
+    const int64_t phases = w->dilation.w, tiles = w->tiles_w / phases;
+    for (int64_t o = first; o < least(w->o, end); o += VL) {
+        float *out = rows + o * w->lines * pleat_winograd_columns(w);
+        for (int64_t i = 0; i < lines * phases; i++, out += 2 * VL)
             for (int64_t j = 0; j < tiles; j++, out += n * VL, m += VL)
-                turn_columns(turn_back, n, n + 2, n, m, matrix, out, VL, 1, NULL, false);
-        }
+                turn_columns(turn_back, n, n + 2, n, m, (strides){ matrix, 0 }, out, (strides){ VL, 0 }, 1, NULL,
+                             false);
+    }
 }
 
 /* ---- Between kernels and matrices ---- */

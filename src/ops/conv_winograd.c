@@ -6,7 +6,10 @@
  * Where the kernels are large, many lines make a stage instead: its blocks are turned in parallel, then its rows
  * multiplied in parallel, over all tiles of the stage in order, and its blocks turned back. Forward and by data such
  * kernels stay packed, and each row turns what it multiplies: turned as a whole, they would be four times as large and
- * leave the caches. No bits depend on the number of threads. */
+ * leave the caches. No bits depend on the number of threads.
+ *
+ * Of a dilated kernel each phase of rows is an image here (kernels/winograd.h). All have as many lines as the first,
+ * the tallest: some are empty. */
 #include "ops/conv_winograd.h"
 
 #include "kernels/winograd.h"
@@ -37,25 +40,38 @@ enum {
 
 /* ---- Whether, and what it takes ---- */
 
-/* The first tap's row or column of the window at 0, and whether the taps run backwards. */
+/* The first row or column that window 0 reads: its first tap's, or its last one's where the taps run backwards. */
 static int64_t lowest(int64_t origin, int64_t tap_step)
 {
-    return tap_step < 0 ? origin - 2 : origin;
+    return tap_step < 0 ? origin + 2 * tap_step : origin;
+}
+
+static int64_t dilation(int64_t tap_step)
+{
+    return tap_step < 0 ? -tap_step : tap_step;
+}
+
+/* Tiles along one dimension, of a phase. */
+static int64_t tiles_of(int64_t windows, int64_t phases, int64_t tile)
+{
+    return ceil_div(ceil_div(windows, phases), tile);
 }
 
 bool pleat_winograd_fits(const pleat_product *product, pleat_hw phases, bool by_weight)
 {
     const pleat_patches *p = product->b.source;
     if (product->dtype != PLEAT_F32 || phases.h != 1 || phases.w != 1 || p->taps.h != 3 || p->taps.w != 3 ||
-        p->step.h != 1 || p->step.w != 1 || p->tap_step.h * p->tap_step.h != 1 || p->tap_step.w * p->tap_step.w != 1 ||
-        product->accumulate || product->col_bias)
+        p->step.h != 1 || p->step.w != 1 || product->accumulate || product->col_bias)
+        return false;
+    const int64_t down = dilation(p->tap_step.h), across = dilation(p->tap_step.w);
+    if (down > p->windows.h || across > p->windows.w) /* one window each */
         return false;
     if (lowest(p->origin.h, p->tap_step.h) > 0 || lowest(p->origin.w, p->tap_step.w) > 0 || p->windows.h < 1 ||
         p->windows.w < 1 || p->size.h < 1 || p->size.w < 1 ||
-        lowest(p->origin.w, p->tap_step.w) + p->windows.w + 2 < 0) /* far padding */
+        lowest(p->origin.w, p->tap_step.w) + p->windows.w + 2 * across < 0) /* far padding */
         return false;
     const pleat_target *c = &product->c;
-    return by_weight ? p->tap_step.h == 1 && p->tap_step.w == 1 && c->column == 1 && product->a.step[2] == 1
+    return by_weight ? p->tap_step.h > 0 && p->tap_step.w > 0 && c->column == 1 && product->a.step[2] == 1
                      : c->column == 1 && c->width == p->windows.w && c->line == c->width && c->height == p->windows.h;
 }
 
@@ -63,7 +79,8 @@ double pleat_winograd_cost(const pleat_product *product, bool by_weight, int til
 {
     const pleat_patches *p = product->b.source;
     const double c = (double)(by_weight ? product->n : product->k) / 9, o = (double)product->m;
-    const double tiles = (double)(ceil_div(p->windows.h, tile) * ceil_div(p->windows.w, tile));
+    const int64_t dh = dilation(p->tap_step.h), dw = dilation(p->tap_step.w);
+    const double tiles = (double)(dh * tiles_of(p->windows.h, dh, tile) * dw * tiles_of(p->windows.w, dw, tile));
     const double turning = tile == 4 ? 20 : 10; /* of a tile, in products with one channel; measured */
     const double products = tiles * (tile + 2) * (tile + 2) * (1 + turning / c + turning / o);
     return products / (9 * (double)(p->windows.h * p->windows.w));
@@ -75,9 +92,9 @@ typedef struct {
     const pleat_product *product;
     const pleat_product_grid *groups;
     pleat_winograd_work work;
-    int64_t images, tiles_h;
-    int64_t lines, blocks; /* of tiles, of a block or slice; blocks */
-    int64_t step;          /* lines of a block that are turned and multiplied at once */
+    int64_t images, tiles_h; /* phases of rows; lines of each */
+    int64_t lines, blocks;   /* of tiles, of a block or slice; blocks */
+    int64_t step;            /* lines of a block that are turned and multiplied at once */
     int64_t panels, matrices;
     int64_t part_lines, part; /* lines, and panels, that are multiplied at once */
     const float *x, *dy;
@@ -110,9 +127,10 @@ static plan plan_of(const pleat_product *product, const pleat_product_grid *grou
     w->flip_w = patches->tap_step.w < 0;
     w->low =
         (pleat_hw){ lowest(patches->origin.h, patches->tap_step.h), lowest(patches->origin.w, patches->tap_step.w) };
+    w->dilation = (pleat_hw){ dilation(patches->tap_step.h), dilation(patches->tap_step.w) };
     w->x_plane = patches->channel;
-    w->tiles_w = ceil_div(w->windows.w, tile);
-    p.tiles_h = ceil_div(w->windows.h, tile);
+    w->tiles_w = w->dilation.w * tiles_of(w->windows.w, w->dilation.w, tile);
+    p.tiles_h = tiles_of(w->windows.h, w->dilation.h, tile);
     p.matrices = (tile + 2) * (tile + 2);
     p.u_group = p.matrices * w->c * w->o_pad;
     return p;
@@ -121,7 +139,7 @@ static plan plan_of(const pleat_product *product, const pleat_product_grid *grou
 /* Elements of a row of a line of tiles. */
 static int64_t line_row(const plan *p)
 {
-    return (p->work.tiles_w * p->work.tile + 2) * max(p->work.c_pad, p->work.o_pad);
+    return pleat_winograd_columns(&p->work) * max(p->work.c_pad, p->work.o_pad);
 }
 
 /* Lines whose matrices, of a row and with so many outputs, take so many bytes. */
@@ -189,11 +207,13 @@ static pleat_winograd_ahead ahead_of(const plan *p, const float *x, int64_t imag
     return a;
 }
 
-/* A run of lines of an image. */
+/* A run of lines of a phase of an image. */
 typedef struct {
-    int64_t group, image, line, lines;
-    bool follows; /* the lines that were turned last */
-    int64_t at;   /* in the rows */
+    int64_t group, line, lines;
+    bool follows;             /* the lines that were turned last */
+    int64_t at;               /* in the rows */
+    pleat_winograd_work work; /* the phase as an image of its own, */
+    int64_t x, y;             /* whose first rows are there in the image and in the result */
 } segment;
 
 typedef void (*segment_fn)(const plan *p, const segment *s, float *strip);
@@ -201,16 +221,32 @@ typedef void (*segment_fn)(const plan *p, const segment *s, float *strip);
 /* Where a line's numbers begin in a row. */
 static int64_t place(const plan *p, int64_t line)
 {
-    return line * (p->work.tiles_w * p->work.tile + 2) * pleat_kernels_get()->winograd->vector;
+    return line * pleat_winograd_columns(&p->work) * pleat_kernels_get()->winograd->vector;
 }
 
-/* Calls fn for what the lines hold of each image. The rows begin with those of line `first`. */
+/* Of the phase that line is in. */
+static segment segment_of(const plan *p, int64_t group, int64_t line, int64_t lines, bool follows, int64_t at)
+{
+    segment s = { .group = group, .line = line % p->tiles_h, .lines = lines, .at = at, .work = p->work };
+    s.follows = follows && s.line > 0;
+    pleat_winograd_work *w = &s.work;
+    const int64_t d = w->dilation.h, image = line / p->tiles_h / d, phase = line / p->tiles_h % d;
+    const int64_t low = w->low.h + phase, above = low < 0 ? ceil_div(-low, d) : 0, first = low + above * d;
+    w->low.h = -above;
+    w->size.h = ceil_div(max(0, w->size.h - first), d);
+    w->windows.h = ceil_div(w->windows.h - phase, d);
+    s.x = image * p->x_image + first * w->size.w;
+    s.y = image * p->y_image + phase * w->windows.w;
+    return s;
+}
+
+/* Calls fn for what the lines hold of each phase. The rows begin with those of line `first`. */
 static void segments(const plan *p, int64_t group, int64_t begin, int64_t end, int64_t first, bool follows,
                      float *strip, segment_fn fn)
 {
     while (begin < end) {
-        const int64_t line = begin % p->tiles_h, lines = min(p->tiles_h - line, end - begin);
-        const segment s = { group, begin / p->tiles_h, line, lines, follows && line > 0, place(p, begin - first) };
+        const int64_t lines = min(p->tiles_h - begin % p->tiles_h, end - begin);
+        const segment s = segment_of(p, group, begin, lines, follows, place(p, begin - first));
         fn(p, &s, strip);
         begin += lines;
     }
@@ -242,15 +278,15 @@ static void turn_kernels(int64_t begin, int64_t end, void *ctx)
 
 static void turn_image(const plan *p, const segment *s, float *strip)
 {
-    const float *x = p->x + s->group * p->groups->b[0] + s->image * p->x_image;
-    pleat_kernels_get()->winograd->image(&p->work, x, s->line, s->lines, s->follows, strip, p->rows + s->at);
+    const float *x = p->x + s->group * p->groups->b[0] + s->x;
+    pleat_kernels_get()->winograd->image(&s->work, x, s->line, s->lines, s->follows, strip, p->rows + s->at);
 }
 
 static void turn_result(const plan *p, const segment *s, float *strip)
 {
     const float *bias = p->product->row_bias;
-    float *y = p->y + s->group * p->groups->c[0] + s->image * p->y_image;
-    pleat_kernels_get()->winograd->result(&p->work, p->rows + s->at, s->line, s->lines, strip,
+    float *y = p->y + s->group * p->groups->c[0] + s->y;
+    pleat_kernels_get()->winograd->result(&s->work, p->rows + s->at, s->line, s->lines, strip,
                                           bias ? bias + s->group * p->groups->row_bias[0] : NULL, y);
 }
 
@@ -329,11 +365,11 @@ pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_produ
     p.y = product->c.base;
     p.work.y_plane = product->c.row;
     p.y_image = product->c.image;
-    p.images = product->n / (p.work.windows.h * p.work.windows.w);
+    p.images = product->n / (p.work.windows.h * p.work.windows.w) * p.work.dilation.h;
 
     const int64_t lines = p.images * p.tiles_h, u_bytes = p.u_group * (int64_t)sizeof(float);
     const bool staged = u_bytes > STAGE_BYTES;
-    p.work.ahead = u_bytes <= AHEAD_BYTES;
+    p.work.ahead = u_bytes <= AHEAD_BYTES && p.work.dilation.h == 1;
     p.work.far = u_bytes > FAR_BYTES;
     int64_t stage_lines = lines;
     if (staged) {
@@ -378,8 +414,8 @@ pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_produ
 
 static void turn_gradient(const plan *p, const segment *s, float *strip)
 {
-    const float *dy = p->dy + s->group * p->groups->a[0] + s->image * p->y_image;
-    pleat_kernels_get()->winograd->gradient(&p->work, dy, s->line, s->lines, strip, p->gradient_rows + s->at);
+    const float *dy = p->dy + s->group * p->groups->a[0] + s->y;
+    pleat_kernels_get()->winograd->gradient(&s->work, dy, s->line, s->lines, strip, p->gradient_rows + s->at);
 }
 
 static void turn_both(int64_t begin, int64_t end, void *ctx)
@@ -469,7 +505,7 @@ static pleat_status weight_by_slices(plan *p, int64_t groups, float *totals)
     const int64_t lines = p->images * p->tiles_h, size = p->u_group * (int64_t)sizeof(float);
     p->lines = piece(p, lines, lines, max(4, min(CHUNKS, SLICES_BYTES / size)));
     p->slices = ceil_div(lines, p->lines);
-    p->work.ahead = size <= AHEAD_BYTES;
+    p->work.ahead = size <= AHEAD_BYTES && p->work.dilation.h == 1;
     p->step = piece(p, p->lines, lines_within(p, p->work.o_pad, max(STEP_BYTES, size / 2)), 1);
     lay_out(p, p->step, p->step, p->work.o_pad);
     p->scratch_size = ceil_div(p->strip + p->matrices_size + 2 * rows_size(p), 16) * 16;
@@ -498,7 +534,7 @@ pleat_status pleat_conv_winograd_weight(const pleat_product *product, const plea
     p.y = product->c.base;
     p.work.y_plane = product->a.lane;
     p.y_image = product->a.step[1];
-    p.images = product->k / (p.work.windows.h * p.work.windows.w);
+    p.images = product->k / (p.work.windows.h * p.work.windows.w) * p.work.dilation.h;
 
     if (p.u_group * (int64_t)sizeof(float) <= SLICE_BYTES)
         return weight_by_slices(&p, groups->size[0], totals);

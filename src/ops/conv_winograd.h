@@ -1,4 +1,5 @@
-/* Convolutions with 3 x 3 kernels and stride 1 by Winograd's minimal filtering (kernels/winograd.h), in float32. */
+/* Convolutions with 3 x 3 kernels, of any dilation, and stride 1 by Winograd's minimal filtering (kernels/winograd.h),
+ * in float32. */
 #ifndef PLEAT_OPS_CONV_WINOGRAD_H
 #define PLEAT_OPS_CONV_WINOGRAD_H
 

@@ -1,5 +1,7 @@
 /* Winograd convolutions in float32 against the direct ones in float64: random shapes, forward and both gradients; the
  * rounding errors that docs/numerics.md states; exact mode; the same bits for any number of threads. */
+#include "conv_oracle.h"
+
 #include "support/run.h"
 #include "support/threads.h"
 
@@ -11,7 +13,7 @@
 
 typedef struct {
     int64_t n, c, o, groups;
-    pleat_hw image, padding;
+    pleat_hw image, padding, dilation;
 } shape;
 
 enum { RESULTS = 4 };
@@ -22,7 +24,8 @@ static void convolve(const shape *s, pleat_tensor *const in[3], pleat_tensor *ou
     pleat_tensor *x = pleat_set_requires_grad(pleat_detach(in[0]), true);
     pleat_tensor *w = pleat_set_requires_grad(pleat_detach(in[1]), true);
     pleat_tensor *b = pleat_set_requires_grad(pleat_zeros(PLEAT_SHAPE(s->o), pleat_dtype_of(w)), true);
-    out[0] = pleat_conv2d(x, w, b, &(pleat_conv2d_opts){ .padding = s->padding, .groups = s->groups });
+    out[0] = pleat_conv2d(x, w, b,
+                          &(pleat_conv2d_opts){ .padding = s->padding, .dilation = s->dilation, .groups = s->groups });
     ck_assert_msg(out[0] != NULL, "%s", pleat_error());
     ck_assert_ok(pleat_gradients(&out[0], 1, (pleat_tensor *[]){ x, w, b }, 3,
                                  &(pleat_gradients_opts){ .grad_outputs = (pleat_tensor *[]){ in[2] } }, out + 1));
@@ -30,7 +33,8 @@ static void convolve(const shape *s, pleat_tensor *const in[3], pleat_tensor *ou
 
 static void inputs(const shape *s, pleat_tensor *in[3])
 {
-    const pleat_hw out = { s->image.h + 2 * s->padding.h - 2, s->image.w + 2 * s->padding.w - 2 };
+    const pleat_hw out = { s->image.h + 2 * (s->padding.h - s->dilation.h),
+                           s->image.w + 2 * (s->padding.w - s->dilation.w) };
     const pleat_shape shapes[] = { PLEAT_SHAPE(s->n, s->c, s->image.h, s->image.w),
                                    PLEAT_SHAPE(s->o, s->c / s->groups, 3, 3), PLEAT_SHAPE(s->n, s->o, out.h, out.w) };
     for (int i = 0; i < 3; i++)
@@ -80,10 +84,11 @@ static void check(const shape *s)
             const double off = largest(difference(got[i], want[i])),
                          limit = largest(most[i]) * (exact ? bound2 : bound4);
             ck_assert_msg(off <= limit,
-                          "%s, n %d c %d o %d groups %d image %dx%d padding %dx%d, exact %d: off by %g, allowed %g",
+                          "%s, n %d c %d o %d groups %d image %dx%d padding %dx%d dilation %dx%d, exact %d: "
+                          "off by %g, allowed %g",
                           (const char *[]){ "forward", "by data", "by weight", "by bias" }[i], (int)s->n, (int)s->c,
                           (int)s->o, (int)s->groups, (int)s->image.h, (int)s->image.w, (int)s->padding.h,
-                          (int)s->padding.w, exact, off, limit);
+                          (int)s->padding.w, (int)s->dilation.h, (int)s->dilation.w, exact, off, limit);
         }
     }
     pleat_conv_set_exact(false);
@@ -105,12 +110,67 @@ START_TEST(any_shape)
                         groups * (16 + below(40)),
                         groups,
                         { 5 + below(18), 5 + below(22) },
-                        { below(4), below(4) } });
+                        { below(4), below(4) },
+                        { 1, 1 } });
     }
-    check(&(shape){ 1, 180, 170, 1, { 9, 30 }, { 1, 1 } });  /* kernels larger than a stage */
-    check(&(shape){ 6, 180, 170, 1, { 14, 14 }, { 1, 1 } }); /* of which several parts are multiplied */
-    check(&(shape){ 40, 32, 32, 1, { 8, 8 }, { 1, 1 } });    /* several images to a block */
-    check(&(shape){ 1, 16, 16, 1, { 70, 130 }, { 1, 1 } });
+    check(&(shape){ 1, 180, 170, 1, { 9, 30 }, { 1, 1 }, { 1, 1 } });  /* kernels larger than a stage */
+    check(&(shape){ 6, 180, 170, 1, { 14, 14 }, { 1, 1 }, { 1, 1 } }); /* of which several parts are multiplied */
+    check(&(shape){ 40, 32, 32, 1, { 8, 8 }, { 1, 1 }, { 1, 1 } });    /* several images to a block */
+    check(&(shape){ 1, 16, 16, 1, { 70, 130 }, { 1, 1 }, { 1, 1 } });
+}
+END_TEST
+
+/* Phases of different sizes, which are cut off, have fewer tiles than others or none, or read nothing but padding. */
+START_TEST(dilated)
+{
+    pleat_seed(6);
+    for (int turn = 0; turn < 40; turn++) {
+        const int64_t groups = turn % 4 ? 1 : 2;
+        const pleat_hw d = { 1 + below(5), 1 + below(5) };
+        check(&(shape){ 1 + below(3),
+                        groups * (16 + below(20)),
+                        groups * (16 + below(24)),
+                        groups,
+                        { 3 * d.h + below(20), 3 * d.w + below(24) },
+                        { below(2 * d.h + 2), below(2 * d.w + 2) },
+                        d });
+    }
+    check(&(shape){ 1, 180, 170, 1, { 21, 30 }, { 2, 4 }, { 2, 4 } }); /* kernels larger than a stage */
+    check(&(shape){ 6, 180, 170, 1, { 14, 14 }, { 2, 2 }, { 2, 2 } });
+    check(&(shape){ 40, 32, 32, 1, { 9, 8 }, { 2, 2 }, { 2, 2 } }); /* several images to a block */
+    check(&(shape){ 1, 16, 16, 1, { 70, 130 }, { 9, 7 }, { 9, 7 } });
+    check(&(shape){ 2, 24, 40, 1, { 20, 33 }, { 0, 3 }, { 1, 3 } });
+    check(&(shape){ 2, 24, 40, 1, { 33, 20 }, { 3, 0 }, { 3, 1 } });
+    check(&(shape){ 1, 32, 32, 1, { 3, 3 }, { 6, 6 }, { 6, 6 } }); /* most phases lie off the image */
+}
+END_TEST
+
+/* Against loops, with a bias. */
+START_TEST(dilated_by_loops)
+{
+    pleat_seed(7);
+    for (int turn = 0; turn < 16; turn++) {
+        const pleat_scope scope = pleat_scope_begin();
+        const pleat_hw d = { 1 + below(4), 1 + below(4) }, image = { 2 * d.h + 3 + below(14), 2 * d.w + 3 + below(14) };
+        const shape s = { 1, 20, 24, 1, image, { below(2 * d.h + 1), below(2 * d.w + 1) }, d };
+        const oracle_opts f = { { 1, 1 }, s.padding, d, 1 };
+        const pleat_conv2d_opts opts = { .padding = s.padding, .dilation = d };
+        pleat_tensor *in[3];
+        inputs(&s, in);
+        const oracle_sizes z = { 1, s.c, image.h, image.w, s.o, 3, 3, pleat_size(in[2], 2), pleat_size(in[2], 3) };
+        pleat_tensor *bias = pleat_rand(PLEAT_SHAPE(s.o), PLEAT_F32), *grad[2];
+        pleat_set_requires_grad(in[0], true);
+        pleat_set_requires_grad(in[1], true);
+        pleat_conv_set_exact(turn % 2);
+        pleat_tensor *y = pleat_conv2d(in[0], in[1], bias, &opts);
+        ck_assert_ok(pleat_gradients(&y, 1, in, 2,
+                                     &(pleat_gradients_opts){ .grad_outputs = (pleat_tensor *[]){ in[2] } }, grad));
+        pleat_conv_set_exact(false);
+        oracle_compare("conv2d", y, &z, &f, in[0], in[1], NULL, bias);
+        oracle_compare("gradient by x", grad[0], &z, &f, NULL, in[1], in[2], NULL);
+        oracle_compare("gradient by weight", grad[1], &z, &f, in[0], NULL, in[2], NULL);
+        pleat_scope_end(scope);
+    }
 }
 END_TEST
 
@@ -121,7 +181,7 @@ START_TEST(errors)
     pleat_seed(2);
     for (int64_t c = 16; c <= 256; c *= 2) {
         const pleat_scope scope = pleat_scope_begin();
-        const shape s = { 1, c, c, 1, { 16, 16 }, { 1, 1 } };
+        const shape s = { 1, c, c, 1, { 16, 16 }, { 1, 1 }, { 1, 1 } };
         pleat_tensor *in[3], *wide[3], *want[RESULTS], *got[2][RESULTS];
         inputs(&s, in);
         cast(in, false, wide);
@@ -156,7 +216,7 @@ END_TEST
 START_TEST(many_images)
 {
     pleat_seed(4);
-    const shape s = { 48, 16, 32, 1, { 20, 20 }, { 1, 1 } };
+    const shape s = { 48, 16, 32, 1, { 20, 20 }, { 1, 1 }, { 1, 1 } };
     pleat_tensor *in[3], *wide[3], *want[RESULTS], *got[RESULTS];
     inputs(&s, in);
     cast(in, false, wide);
@@ -207,9 +267,10 @@ static pleat_tensor *all(void *user)
 
 START_TEST(any_threads)
 {
-    shape shapes[] = { { 3, 32, 40, 1, { 28, 28 }, { 1, 1 } },
-                       { 2, 180, 170, 1, { 13, 13 }, { 1, 1 } },
-                       { 9, 64, 64, 2, { 8, 8 }, { 0, 2 } } };
+    shape shapes[] = { { 3, 32, 40, 1, { 28, 28 }, { 1, 1 }, { 1, 1 } },
+                       { 2, 180, 170, 1, { 13, 13 }, { 1, 1 }, { 1, 1 } },
+                       { 9, 64, 64, 2, { 8, 8 }, { 0, 2 }, { 1, 1 } },
+                       { 3, 32, 40, 1, { 29, 30 }, { 2, 4 }, { 2, 4 } } };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         same_for_any_threads(all, &shapes[i]);
 }
@@ -243,5 +304,5 @@ START_TEST(exact_mode_leaves_the_fft_out)
 }
 END_TEST
 
-RUN_TESTS("winograd", any_shape, errors, many_images, not_finite, any_threads, exact_mode,
+RUN_TESTS("winograd", any_shape, dilated, dilated_by_loops, errors, many_images, not_finite, any_threads, exact_mode,
           exact_mode_leaves_the_fft_out)
