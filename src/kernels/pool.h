@@ -53,8 +53,9 @@ typedef struct {
 } pleat_box_work;
 
 struct pleat_pool_kernels {
-    /* Rows begin to end - 1 of planes * OH rows of OW windows. The first of equals wins, NaN over all; the last NaN. An
-     * image plane must have fewer than 2^31 elements. */
+    /* Rows begin to end - 1 of planes * OH rows of OW windows. The first of equals wins, NaN over all; the last NaN.
+     * Where index is NULL, any of equals (zeros of either sign) and any NaN. An image plane must have fewer than 2^31
+     * elements. */
     void (*max)(const pleat_max_pool_work *work, int64_t begin, int64_t end);
     /* Planes begin to end - 1. Return the place in index of the first that is none of -1 .. pixels - 1; -1: all fit. */
     int64_t (*gather)(const pleat_pool_index_work *work, int64_t begin, int64_t end);

@@ -4,7 +4,7 @@
 #define NOTHING (-BIT(__builtin_inff, __builtin_inf)())
 
 /* Image rows go through a buffer, so that what lies beside them can be read like them. */
-enum { FN(BUFFER) = 2048, FN(MARGIN) = 4 * VL, FN(STRIP) = 2 * FN(BUFFER) };
+enum { FN(BUFFER) = 2048, FN(MARGIN) = 4 * VL, FN(STRIP) = 2 * FN(BUFFER), FN(AHEAD) = 4096 };
 
 /* The first n elements of v; what lies behind them is written to where the array, up to `end`, has it. */
 PLEAT_INLINE void FN(store_first)(T *y, V v, int64_t n, const T *end)
@@ -39,13 +39,18 @@ PLEAT_INLINE V FN(strided)(const T *x, int64_t stride)
     return FN(load)(lane);
 }
 
+/* b where it is larger than a, or NaN. */
+PLEAT_INLINE V FN(larger)(V a, V b)
+{
+    return PICK((b > a) | (b != b), b, a);
+}
+
 /* v where it is larger than best, or NaN, and then its place. */
-PLEAT_INLINE void FN(take)(V *best, IVEC *from, V v, IVEC place, bool places)
+PLEAT_INLINE void FN(take)(V *best, IVEC *from, V v, IVEC place)
 {
     const IVEC wins = (v > *best) | (v != v);
     *best = PICK(wins, v, *best);
-    if (places)
-        *from = (wins & place) | (~wins & *from);
+    *from = (wins & place) | (~wins & *from);
 }
 
 PLEAT_INLINE IVEC FN(load_places)(const INT *from)
@@ -65,9 +70,10 @@ PLEAT_INLINE void FN(store_places)(int64_t *index, IVEC from, int64_t n)
         memcpy(index, &at, (size_t)n * sizeof *index);
 }
 
-/* A batch of rows of windows. They go by way of rows of the image with minus infinity beside them: first along each of
- * these, then down, several rows at once, so that what is stored is not read at once. Each of the steps is a function
- * of its own for the sake of its registers. */
+/* A batch of rows of windows, by way of rows with minus infinity beside them. Where places are asked for these are rows
+ * of the image: first along each of them, then down, in which order the first of equals comes first. Where not, they
+ * are the largest down the columns already, and then along. Several rows at once, so that what is stored is not read at
+ * once. Each of the steps is a function of its own for the sake of its registers. */
 typedef struct {
     int64_t column, n,
         whole;         /* where the first window of a row begins, how many there are, and rounded up to vectors */
@@ -108,8 +114,7 @@ static __attribute__((noinline)) int64_t FN(max_copy)(const pleat_max_pool_work 
     return (rows - 1) * strip->advance + w->kernel.h;
 }
 
-PLEAT_INLINE void FN(max_along)(const pleat_max_pool_work *w, FN(strip) * strip, int64_t slots, int64_t stride,
-                                bool places)
+PLEAT_INLINE void FN(max_along)(const pleat_max_pool_work *w, FN(strip) * strip, int64_t slots, int64_t stride)
 {
     const int64_t taps = w->kernel.w, dilation = w->dilation.w, n = strip->n;
     const T *image = strip->image;
@@ -128,68 +133,138 @@ PLEAT_INLINE void FN(max_along)(const pleat_max_pool_work *w, FN(strip) * strip,
             IVEC at = FN(load_places)(step) + (INT)column, from = at;
             for (int64_t k = 1; k < taps; k++) {
                 at += (INT)dilation;
-                FN(take)(&best, &from, FN(strided)(x + k * dilation, stride), at, places);
+                FN(take)(&best, &from, FN(strided)(x + k * dilation, stride), at);
             }
+            /* padding is first only where all is minus infinity: the first pixel it is then */
+            for (int64_t left = column; left < 0; left += dilation)
+                from += (from < 0) & (INT)dilation;
             FN(store)(largest, best);
             largest += VL;
-            if (places) {
-                /* padding is first only where all is minus infinity: the first pixel it is then */
-                for (int64_t left = column; left < 0; left += dilation)
-                    from += (from < 0) & (INT)dilation;
-                memcpy(where, &from, sizeof from);
-                where += VL;
-            }
+            memcpy(where, &from, sizeof from);
+            where += VL;
         }
     }
 }
 
 static __attribute__((noinline)) void FN(max_along_rows)(const pleat_max_pool_work *w, FN(strip) * strip, int64_t slots)
 {
-    const bool places = w->index;
-    const int64_t stride = w->stride.w;
-    if (stride == 1 && places)
-        FN(max_along)(w, strip, slots, 1, true);
-    else if (stride == 1)
-        FN(max_along)(w, strip, slots, 1, false);
-    else if (stride == 2 && places)
-        FN(max_along)(w, strip, slots, 2, true);
-    else if (stride == 2)
-        FN(max_along)(w, strip, slots, 2, false);
+    if (w->stride.w == 1)
+        FN(max_along)(w, strip, slots, 1);
+    else if (w->stride.w == 2)
+        FN(max_along)(w, strip, slots, 2);
     else
-        FN(max_along)(w, strip, slots, stride, true);
+        FN(max_along)(w, strip, slots, w->stride.w);
 }
 
-PLEAT_INLINE void FN(max_down)(const pleat_max_pool_work *w, const FN(strip) * strip, int64_t row, int64_t rows, T *y,
-                               int64_t *index, const T *end, bool places)
+/* The rows of the image that are under row of windows `row`: how many, and which is the first. */
+PLEAT_INLINE int64_t FN(rows_under)(const pleat_max_pool_work *w, int64_t row, int64_t *top)
 {
-    const int64_t whole = strip->whole, down = w->dilation.h, height = w->image.h, n = strip->n;
-    const INT below = (INT)(down * w->image.w);
-    int64_t top = row * w->stride.h - w->padding.h, at = 0;
-    for (int64_t t = 0; t < rows; t++, top += w->stride.h, at += strip->advance * whole, y += w->windows.w) {
-        int64_t first = 0, last = w->kernel.h - 1;
-        while (top + first * down < 0)
-            first++;
-        while (top + last * down >= height)
-            last--;
+    const int64_t down = w->dilation.h;
+    int64_t count = w->kernel.h, first = row * w->stride.h - w->padding.h;
+    for (int64_t last = first + (count - 1) * down; last >= w->image.h; last -= down)
+        count--;
+    for (; first < 0; first += down)
+        count--;
+    *top = first;
+    return count;
+}
+
+static __attribute__((noinline)) void FN(max_down)(const pleat_max_pool_work *w, const FN(strip) * strip, int64_t row,
+                                                   int64_t rows, T *y, int64_t *index, const T *end)
+{
+    const int64_t whole = strip->whole, n = strip->n;
+    const INT below = (INT)(w->dilation.h * w->image.w);
+    for (int64_t t = 0; t < rows; t++, y += w->windows.w, index += w->windows.w) {
+        int64_t top;
+        const int64_t count = FN(rows_under)(w, row + t, &top);
+        const int64_t above = (top - (row + t) * w->stride.h + w->padding.h) / w->dilation.h;
         for (int64_t q = 0; q < n; q += VL) {
-            const T *largest = strip->largest + at + first * whole + q;
-            const INT *where = strip->where + at + first * whole + q;
+            const T *largest = strip->largest + (t * strip->advance + above) * whole + q;
+            const INT *where = strip->where + (t * strip->advance + above) * whole + q;
+            INT place = (INT)(top * w->image.w);
             V best = FN(load)(largest);
-            INT place = (INT)((top + first * down) * w->image.w);
-            IVEC from = places ? FN(load_places)(where) + place : (IVEC){ 0 };
-            for (int64_t r = last - first; r > 0; r--) {
-                largest += whole;
-                where += whole;
+            IVEC from = FN(load_places)(where) + place;
+            for (int64_t r = 1; r < count; r++) {
                 place += below;
-                FN(take)(&best, &from, FN(load)(largest), places ? FN(load_places)(where) + place : from, places);
+                FN(take)(&best, &from, FN(load)(largest + r * whole), FN(load_places)(where + r * whole) + place);
             }
             FN(store_first)(y + q, best, n - q, end);
-            if (places)
-                FN(store_places)(index + q, from, end - (y + q) < VL ? n - q : VL);
+            FN(store_places)(index + q, from, end - (y + q) < VL ? n - q : VL);
         }
-        if (places)
-            index += w->windows.w;
     }
+}
+
+/* The largest of each of n columns, at least VL, so many vectors of them at once; the last ones overlap. */
+PLEAT_INLINE void FN(max_abreast)(const T *x, int64_t pitch, int64_t count, int64_t n, int64_t begin, int vectors, T *y)
+{
+    V best[4];
+    int64_t at[4];
+    PLEAT_UNROLL(4)
+    for (int v = 0; v < vectors; v++) {
+        at[v] = least(begin + v * VL, n - VL);
+        best[v] = FN(load)(x + at[v]);
+    }
+    for (int64_t r = 1; r < count; r++) {
+        x += pitch;
+        PLEAT_UNROLL(4)
+        for (int v = 0; v < vectors; v++)
+            best[v] = FN(larger)(best[v], FN(load)(x + at[v]));
+    }
+    PLEAT_UNROLL(4)
+    for (int v = 0; v < vectors; v++)
+        FN(store)(y + at[v], best[v]);
+}
+
+/* For each row of windows the largest down the columns. */
+static __attribute__((noinline)) void FN(max_of_columns)(const pleat_max_pool_work *w, FN(strip) * strip,
+                                                         const T *plane, int64_t row, int64_t rows)
+{
+    const int64_t before = strip->column < 0 ? -strip->column : 0, pitch = w->dilation.h * w->image.w;
+    const int64_t n = least(strip->pitch, w->image.w - strip->column) - before;
+    T *to = strip->image + before;
+    for (int64_t t = 0; t < rows; t++, to += strip->pitch) {
+        int64_t top, c = 0;
+        const int64_t count = FN(rows_under)(w, row + t, &top);
+        const T *x = plane + top * w->image.w + strip->column + before;
+        for (; c < n && n - c > 2 * VL; c += 4 * VL)
+            FN(max_abreast)(x, pitch, count, n, c, 4, to);
+        for (; c < n && n >= VL; c += 2 * VL)
+            FN(max_abreast)(x, pitch, count, n, c, 2, to);
+        for (; c < n; c++) {
+            to[c] = x[c];
+            for (int64_t r = 1; r < count; r++) {
+                const T v = x[r * pitch + c];
+                to[c] = v > to[c] || v != v ? v : to[c];
+            }
+        }
+        for (int64_t j = 0; j < strip->advance * n; j += 64 / (int64_t)sizeof(T))
+            __builtin_prefetch((const void *)((uintptr_t)(x + j) + FN(AHEAD)));
+    }
+}
+
+PLEAT_INLINE void FN(max_of_rows)(const pleat_max_pool_work *w, const FN(strip) * strip, int64_t rows, int64_t stride,
+                                  T *y, const T *end)
+{
+    const int64_t taps = w->kernel.w, dilation = w->dilation.w, n = strip->n;
+    const T *image = strip->image;
+    for (int64_t t = 0; t < rows; t++, image += strip->pitch, y += w->windows.w)
+        for (int64_t q = 0; q < n; q += VL) {
+            V best = FN(strided)(image + q * stride, stride);
+            for (int64_t k = 1; k < taps; k++)
+                best = FN(larger)(best, FN(strided)(image + q * stride + k * dilation, stride));
+            FN(store_first)(y + q, best, n - q, end);
+        }
+}
+
+static __attribute__((noinline)) void FN(max_of_windows)(const pleat_max_pool_work *w, const FN(strip) * strip,
+                                                         int64_t rows, T *y, const T *end)
+{
+    if (w->stride.w == 1)
+        FN(max_of_rows)(w, strip, rows, 1, y, end);
+    else if (w->stride.w == 2)
+        FN(max_of_rows)(w, strip, rows, 2, y, end);
+    else
+        FN(max_of_rows)(w, strip, rows, w->stride.w, y, end);
 }
 
 static void FN(max_rows)(const pleat_max_pool_work *w, int64_t piece, int64_t begin, int64_t end)
@@ -210,12 +285,14 @@ static void FN(max_rows)(const pleat_max_pool_work *w, int64_t piece, int64_t be
             const int64_t row = k % w->windows.h, to = k * w->windows.w + q;
             const T *plane = (const T *)w->x + k / w->windows.h * w->image.h * w->image.w;
             rows = least(batch, least(w->windows.h - row, end - k));
-            const int64_t slots = FN(max_copy)(w, &strip, plane, row, rows);
-            FN(max_along_rows)(w, &strip, slots);
-            if (w->index)
-                FN(max_down)(w, &strip, row, rows, (T *)w->y + to, w->index + to, y_end, true);
-            else
-                FN(max_down)(w, &strip, row, rows, (T *)w->y + to, NULL, y_end, false);
+            if (w->index) {
+                const int64_t slots = FN(max_copy)(w, &strip, plane, row, rows);
+                FN(max_along_rows)(w, &strip, slots);
+                FN(max_down)(w, &strip, row, rows, (T *)w->y + to, w->index + to, y_end);
+            } else {
+                FN(max_of_columns)(w, &strip, plane, row, rows);
+                FN(max_of_windows)(w, &strip, rows, (T *)w->y + to, y_end);
+            }
         }
     }
 }
@@ -253,17 +330,20 @@ PLEAT_INLINE void FN(squares)(const T *top, const T *bottom, INT place, INT belo
         FN(store)(y, ((v[0] + v[1]) + (v[2] + v[3])) * factor);
         return;
     }
+    if (!index) {
+        FN(store)(y, FN(larger)(FN(larger)(v[0], v[1]), FN(larger)(v[2], v[3])));
+        return;
+    }
     V best = v[0];
     IVEC from = { 0 };
 #pragma GCC unroll 3
     for (INT k = 1; k < 4; k++)
-        FN(take)(&best, &from, v[k], (IVEC){ 0 } + (k / 2 * below + k % 2), index);
+        FN(take)(&best, &from, v[k], (IVEC){ 0 } + (k / 2 * below + k % 2));
     INT step[VL];
     for (int64_t l = 0; l < VL; l++)
         step[l] = (INT)(2 * l);
     FN(store)(y, best);
-    if (index)
-        FN(store_places)(index, from + (FN(load_places)(step) + place), VL);
+    FN(store_places)(index, from + (FN(load_places)(step) + place), VL);
 }
 
 PLEAT_INLINE void FN(row_of_squares)(const T *top, int64_t width, int64_t windows, INT place, T factor, bool room, T *y,
@@ -419,8 +499,23 @@ static void FN(boxes_of_squares)(const pleat_box_work *w, int64_t begin, int64_t
     }
 }
 
-/* down[j] = the weighted sum of the box's rows in column first + j, for j below n, and a vector of zeros behind. What
- * lies behind the columns is read as well, where the array reaches so far. */
+/* down[j] = the weighted sum of the box's rows in column first + j, for so many vectors of j at once. */
+PLEAT_INLINE void FN(sum_abreast)(const T *x, int64_t width, int64_t count, const T *from_row, const T *from_column,
+                                  int vectors, T *down)
+{
+    V sum[4] = { { 0 }, { 0 }, { 0 }, { 0 } };
+    for (int64_t i = 0; i < count; i++, x += width) {
+        PLEAT_UNROLL(4)
+        for (int v = 0; v < vectors; v++)
+            sum[v] += FN(load)(x + v * VL) * from_row[i];
+    }
+    PLEAT_UNROLL(4)
+    for (int v = 0; v < vectors; v++)
+        FN(store)(down + v * VL, sum[v] * FN(load)(from_column + v * VL));
+}
+
+/* The same for all j below n, and a vector of zeros behind. What lies behind the columns is read as well, where the
+ * array reaches so far. */
 PLEAT_INLINE void FN(sum_rows)(const pleat_box_work *w, const T *plane, const int64_t *rows, int64_t first, int64_t n,
                                T *down)
 {
@@ -428,18 +523,19 @@ PLEAT_INLINE void FN(sum_rows)(const pleat_box_work *w, const T *plane, const in
     const T *from_column = (const T *)w->from_column + first, *from_row = (const T *)w->from_row + rows[0];
     const T *x = plane + rows[0] * width + first;
     const bool room = (const T *)w->x + w->elements - x >= count * width + VL;
-    for (int64_t j = 0; j < n; j += VL) {
+    int64_t j = 0;
+    for (; room && j + 3 * VL < n; j += 4 * VL)
+        FN(sum_abreast)(x + j, width, count, from_row, from_column + j, 4, down + j);
+    for (; room && j < n; j += VL)
+        FN(sum_abreast)(x + j, width, count, from_row, from_column + j, 1, down + j);
+    for (; j < n; j += VL) {
         V sum = { 0 };
-        if (room)
-            for (int64_t i = 0; i < count; i++)
-                sum += FN(load)(x + i * width + j) * from_row[i];
-        else
-            for (int64_t i = 0; i < count; i++) {
-                T few[VL];
-                for (int64_t l = 0; l < VL; l++)
-                    few[l] = l < n - j ? x[i * width + j + l] : 0;
-                sum += FN(load)(few) * from_row[i];
-            }
+        for (int64_t i = 0; i < count; i++) {
+            T few[VL];
+            for (int64_t l = 0; l < VL; l++)
+                few[l] = l < n - j ? x[i * width + j + l] : 0;
+            sum += FN(load)(few) * from_row[i];
+        }
         FN(store)(down + j, sum * FN(load)(from_column + j));
     }
     FN(store)(down + n, (V){ 0 });
@@ -490,6 +586,27 @@ static __attribute__((noinline)) int64_t FN(sum_down)(const pleat_box_work *w, F
     return k + row - begin;
 }
 
+PLEAT_INLINE V FN(pairs)(V a, V b)
+{
+    return PLEAT_EVEN(a, b) + PLEAT_ODD(a, b);
+}
+
+/* VL sums, `step` apart, of `count` elements each: pairs of neighbours come from the same shuffles. */
+PLEAT_INLINE V FN(sums)(const T *x, int64_t count, int step)
+{
+    V sum = { 0 };
+    if (step == 4)
+        for (; count >= 4; count -= 4, x += 4)
+            sum += FN(pairs)(FN(pairs)(FN(load)(x), FN(load)(x + VL)),
+                             FN(pairs)(FN(load)(x + 2 * VL), FN(load)(x + 3 * VL)));
+    if (step == 2)
+        for (; count >= 2; count -= 2, x += 2)
+            sum += FN(pairs)(FN(load)(x), FN(load)(x + VL));
+    for (; count > 0; count--, x++)
+        sum += FN(strided)(x, step);
+    return sum;
+}
+
 /* Period and step are constants where this is inlined. */
 PLEAT_INLINE void FN(sum_along)(const pleat_box_work *w, const FN(band) * band, int64_t k, int64_t end, int period,
                                 int step)
@@ -512,8 +629,7 @@ PLEAT_INLINE void FN(sum_along)(const pleat_box_work *w, const FN(band) * band, 
             V sum[4] = { { 0 }, { 0 }, { 0 }, { 0 } };
             PLEAT_UNROLL(4)
             for (int r = 0; r < period; r++)
-                for (int64_t c = 0; c < count[r]; c++)
-                    sum[r] += FN(strided)(sums + first[r] + c, step);
+                sum[r] = FN(sums)(sums + first[r], count[r], step);
             if (period > 1) {
                 const V even[2] = { PLEAT_LOW(sum[0], sum[period / 2]), PLEAT_HIGH(sum[0], sum[period / 2]) };
                 const V odd[2] = { PLEAT_LOW(sum[1], sum[3]), PLEAT_HIGH(sum[1], sum[3]) };

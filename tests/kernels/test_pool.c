@@ -105,6 +105,20 @@ START_TEST(max_of_small_windows)
 }
 END_TEST
 
+/* Rows of any number of vectors, whole or not. */
+START_TEST(max_of_any_width)
+{
+    for (int64_t w = 1; w < 90; w++)
+        for (int64_t stride = 1; stride <= 3; stride++)
+            check_max((pleat_max_pool_work){ .image = { 6, w },
+                                             .kernel = { 3, 3 },
+                                             .stride = { stride, stride },
+                                             .padding = { 1, 1 },
+                                             .dilation = { 1, 1 } },
+                      2, (uint64_t)w);
+}
+END_TEST
+
 START_TEST(max_of_2x2)
 {
     for (int64_t w = 2; w < 40; w += 1)
@@ -194,4 +208,4 @@ START_TEST(gather_and_scatter)
 }
 END_TEST
 
-RUN_TESTS("pool kernels", max_of_small_windows, max_of_2x2, nothing_but_padding, gather_and_scatter)
+RUN_TESTS("pool kernels", max_of_small_windows, max_of_any_width, max_of_2x2, nothing_but_padding, gather_and_scatter)

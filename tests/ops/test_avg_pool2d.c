@@ -105,6 +105,27 @@ START_TEST(averages)
 }
 END_TEST
 
+START_TEST(averages_of_any_width)
+{
+    pleat_seed(3);
+    for (int n = 0; n < 90 * WINDOWS; n++) {
+        const int64_t width = n / WINDOWS + 1;
+        const pleat_window *w = &some_windows[n % WINDOWS];
+        const pleat_pool_opts o = options(n);
+        if (w->kernel.w > width + 2 * w->padding.w)
+            continue;
+        pleat_scope scope = pleat_scope_begin();
+        pleat_tensor *x = pleat_randn(PLEAT_SHAPE(2, 6, width), PLEAT_F32), *y = pleat_avg_pool2d(x, w, &o);
+        ck_assert_msg(y != NULL, "%s", pleat_error());
+        for (int64_t i = 0; i < pleat_numel(y); i++) {
+            const int64_t ow = pleat_size(y, 2), oh = pleat_size(y, 1), c = i / ow / oh, oy = i / ow % oh, ox = i % ow;
+            ck_assert_double_eq_tol(at(y, c, oy, ox), naive_avg(x, c, oy, ox, w, &o), 5e-6);
+        }
+        pleat_scope_end(scope);
+    }
+}
+END_TEST
+
 START_TEST(adaptive)
 {
     static const pleat_hw sizes[] = { { 1, 1 }, { 2, 3 }, { 7, 5 }, { 4, 9 }, { -1, 2 }, { 14, 18 }, { 20, 13 } };
@@ -331,5 +352,5 @@ START_TEST(refused)
 }
 END_TEST
 
-RUN_TESTS("avg_pool2d", averages, adaptive, ceil_mode_of_max, unpool, power_average, local_response, gradients,
-          any_threads, refused)
+RUN_TESTS("avg_pool2d", averages, averages_of_any_width, adaptive, ceil_mode_of_max, unpool, power_average,
+          local_response, gradients, any_threads, refused)
