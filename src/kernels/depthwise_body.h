@@ -114,12 +114,12 @@ static void FN(three)(const pleat_patches *p, const T *weights, T bias, bool rel
     V tap[9];
     PLEAT_UNROLL(9)
     for (int k = 0; k < 9; k++)
-        tap[k] = (V){ 0 } + weights[FN(three_tap)(p, k)];
+        tap[k] = FN(splat)(weights[FN(three_tap)(p, k)]);
     int64_t v = 0;
     for (; v + FN(THREE_LINES) <= lines; v += FN(THREE_LINES))
-        FN(three_lines)(FN(THREE_LINES), rows, v, vectors, last, tap, (V){ 0 } + bias, relu, to, line);
+        FN(three_lines)(FN(THREE_LINES), rows, v, vectors, last, tap, FN(splat)(bias), relu, to, line);
     for (; v < lines; v++)
-        FN(three_lines)(1, rows, v, vectors, last, tap, (V){ 0 } + bias, relu, to, line);
+        FN(three_lines)(1, rows, v, vectors, last, tap, FN(splat)(bias), relu, to, line);
 }
 
 /* ---- Rows shorter than a vector, each read as one: what lies beyond them is masked out, or stays in lanes that nobody
@@ -154,10 +154,10 @@ static void FN(narrow_plane)(const pleat_patches *p, const T *weights, T bias, b
 {
     const int64_t line = rows->pitch;
     const T *x = rows->x;
-    V tap[9], at[3], sum = (V){ 0 } + bias, next = sum; /* of a line, and of that below it */
+    V tap[9], at[3], sum = FN(splat)(bias), next = sum; /* of a line, and of that below it */
     PLEAT_UNROLL(9)
     for (int k = 0; k < 9; k++)
-        tap[k] = (V){ 0 } + weights[FN(three_tap)(p, k)];
+        tap[k] = FN(splat)(weights[FN(three_tap)(p, k)]);
     if (rows->above != 0) {
         FN(narrow_pixels)(x, mask, at);
         sum = FN(three_taps)(sum, tap, at);
@@ -170,7 +170,7 @@ static void FN(narrow_plane)(const pleat_patches *p, const T *weights, T bias, b
         sum = FN(three_taps)(sum, tap + 6, at);
         FN(store)(to, relu ? FN(relu)(sum) : sum);
         sum = FN(three_taps)(next, tap + 3, at);
-        next = FN(three_taps)((V){ 0 } + bias, tap, at);
+        next = FN(three_taps)(FN(splat)(bias), tap, at);
     }
     if (rows->below != lines) {
         FN(narrow_pixels)(x + line, mask, at);

@@ -34,11 +34,6 @@
 
 typedef INT IVEC __attribute__((vector_size(PLEAT_VECTOR_BYTES)));
 
-PLEAT_INLINE V FN(splat)(T x)
-{
-    return x - (V){ 0 }; /* minus: -0 - 0 is -0, where -0 + 0 is not */
-}
-
 PLEAT_INLINE V FN(abs)(V x)
 {
     return (V)((IVEC)x & BIT(INT32_MAX, INT64_MAX));

@@ -10,12 +10,12 @@ PLEAT_INLINE void FN(slots)(int rows, int slots, int64_t depth, const int64_t *o
     for (int i = 0; i < rows; i++) {
         PLEAT_UNROLL(8)
         for (int s = 0; s < slots; s++)
-            sum[i][s] = (V){ 0 } + start[i];
+            sum[i][s] = FN(splat)(start[i]);
     }
     PLEAT_UNROLL(1)
     for (int64_t k = 0; k < depth; k++, weights += rows) {
         if (rows == 3) { /* fewer registers for weights than for pixels */
-            const V w0 = (V){ 0 } + weights[0], w1 = (V){ 0 } + weights[1], w2 = (V){ 0 } + weights[2];
+            const V w0 = FN(splat)(weights[0]), w1 = FN(splat)(weights[1]), w2 = FN(splat)(weights[2]);
             PLEAT_UNROLL(8)
             for (int s = 0; s < slots; s++) {
                 V one = FN(load)(x[s] + offset[k]);
@@ -107,7 +107,7 @@ PLEAT_INLINE void FN(column_of)(int taps, int64_t channels, int64_t wide, int64_
     V sum[COLUMN];
     PLEAT_UNROLL(16)
     for (int v = 0; v < COLUMN; v++)
-        sum[v] = (V){ 0 } + start;
+        sum[v] = FN(splat)(start);
     for (int64_t c = 0; c < channels; c++, first += taps * wide) {
         PLEAT_UNROLL(1)
         for (int64_t j = first; j < first + wide; j++) {
@@ -115,7 +115,7 @@ PLEAT_INLINE void FN(column_of)(int taps, int64_t channels, int64_t wide, int64_
             V tap[7];
             PLEAT_UNROLL(7)
             for (int i = 0; i < taps; i++)
-                tap[i] = (V){ 0 } + weights[j + i * next];
+                tap[i] = FN(splat)(weights[j + i * next]);
             PLEAT_UNROLL(22)
             for (int r = 0; r < COLUMN + taps - 1; r++, x += pitch) {
                 V at = FN(load)(x);
@@ -142,14 +142,14 @@ PLEAT_INLINE void FN(same_column)(bool first, bool final, const pleat_direct_wor
     V sum[COLUMN];
     PLEAT_UNROLL(16)
     for (int i = 0; i < COLUMN; i++)
-        sum[i] = (V){ 0 } + start;
+        sum[i] = FN(splat)(start);
     for (int64_t c = 0; c < w->channels; c++, x += plane, weights += 9) {
         PLEAT_UNROLL(3)
         for (int j = 0; j < 3; j++) {
             V tap[3];
             PLEAT_UNROLL(3)
             for (int i = 0; i < 3; i++)
-                tap[i] = (V){ 0 } + weights[FN(three_tap)(w->patches, i * 3 + j)];
+                tap[i] = FN(splat)(weights[FN(three_tap)(w->patches, i * 3 + j)]);
             PLEAT_UNROLL(18)
             for (int r = 0; r < COLUMN + 2; r++) {
                 if (first && j < 2) /* the next channel's, for all blocks of these lines: no machine foresees them */

@@ -3,8 +3,8 @@
  *
  *   T, V, VL    the element, a vector of the instruction set's width, the number of its elements
  *   FN(name)    name_f32 or name_f64
- *   FN(load), FN(store), FN(relu), FN(copy_row), FN(total), FN(transpose), FN(load_turned), FN(add_up),
- *               FN(totals)
+ *   FN(load), FN(store), FN(splat), FN(relu), FN(copy_row), FN(total), FN(transpose), FN(load_turned),
+ *               FN(add_up), FN(totals)
  *
  * Plain GCC vector extensions, which Clang shares. */
 #ifndef PLEAT_KERNELS_SIMD_H
@@ -208,6 +208,12 @@ PLEAT_INLINE V FN(load)(const T *from)
 PLEAT_INLINE void FN(store)(T *to, V v)
 {
     *(PLEAT_ANYWHERE *)to = v;
+}
+
+/* An element in every lane. Minus: x + 0 is an addition to the compiler, for -0 + 0 is 0. */
+PLEAT_INLINE V FN(splat)(T x)
+{
+    return x - (V){ 0 };
 }
 
 /* 0 for what is below it, and what was there else, NaN too. */
