@@ -1,7 +1,7 @@
 /* 3 x 3 windows of one channel, a step apart, for one float type: what most convolutions of each channel by itself are.
  * Of neighbouring lines two thirds of the pixels are the same, so blocks of lines share what they read: it is reading
  * vectors from anywhere, across the borders of cache lines, that takes the time. A result of the image's size is made
- * from the image where it is: zeros are shifted in at the edges. After direct_body.h. */
+ * from the image where it is: zeros are shifted in at the edges, and rows shorter than a vector masked. */
 
 enum { FN(THREE_LINES) = 4 };
 typedef __typeof__((V){ 0 } > (V){ 0 }) FN(bits);

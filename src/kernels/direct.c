@@ -67,21 +67,17 @@
 #define PLEAT_FLOAT 32
 #include "kernels/simd.h"
 /* simd.h's names first */
-#include "kernels/direct_body.h"
-/* and then what these walks over bands are made of */
 #include "kernels/depthwise_body.h"
+#include "kernels/direct_body.h"
 #include "kernels/groups_body.h"
-/* or share */
 #include "kernels/pixels_body.h"
 #undef PLEAT_FLOAT
 #define PLEAT_FLOAT 64
 #include "kernels/simd.h"
 /* simd.h's names first */
-#include "kernels/direct_body.h"
-/* and then what these walks over bands are made of */
 #include "kernels/depthwise_body.h"
+#include "kernels/direct_body.h"
 #include "kernels/groups_body.h"
-/* or share */
 #include "kernels/pixels_body.h"
 
 static int64_t align(int64_t bytes)
