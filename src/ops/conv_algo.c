@@ -97,18 +97,19 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
     if (fft && (is_forced ? forced == PLEAT_CONV_FFT
                           : !atomic_load(&exact) && taps >= LARGE_KERNEL && pleat_fft_cost(product, by_weight) < 1))
         return PLEAT_CONV_FFT;
-    if (!direct_fits(product, phases, by_weight))
-        return PLEAT_CONV_GENERAL;
+    const bool direct = direct_fits(product, phases, by_weight);
     const bool winograd = pleat_winograd_fits(product, phases, by_weight);
     const bool depthwise = product->m == 1 && k == all;
     const bool can =
         forced == PLEAT_CONV_GROUPS ? depthwise : forced < PLEAT_CONV_GROUPS || (forced != PLEAT_CONV_FFT && winograd);
     if (is_forced && can)
-        return (pleat_conv_algo)forced;
+        return forced <= PLEAT_CONV_GROUPS && !direct ? PLEAT_CONV_GENERAL : (pleat_conv_algo)forced;
     const double cost4 = winograd && !atomic_load(&exact) ? pleat_winograd_cost(product, by_weight, 4) : 1;
     const double cost2 = winograd ? pleat_winograd_cost(product, by_weight, 2) : 1;
     if (cost4 < 1 || cost2 < 1)
         return cost4 <= cost2 ? PLEAT_CONV_WINOGRAD4 : PLEAT_CONV_WINOGRAD2;
+    if (!direct)
+        return PLEAT_CONV_GENERAL;
 
     const int64_t vector = pleat_kernels_get()->direct->vector[product->dtype], m = product->m;
     const int64_t width = p->windows.w, step = p->step.h * p->step.w;

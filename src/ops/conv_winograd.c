@@ -36,6 +36,7 @@ enum {
     SLICES_BYTES = 1200 << 10, /* of all slices' */
     CHUNKS = 16,               /* as many blocks at least are wanted, */
     LEAST_TILES = 14,          /* but none of fewer tiles */
+    LONGEST_LINE = 1 << 20,    /* elements that a line of windows may read */
 };
 
 /* ---- Whether, and what it takes ---- */
@@ -65,6 +66,9 @@ bool pleat_winograd_fits(const pleat_product *product, pleat_hw phases, bool by_
         return false;
     const int64_t down = dilation(p->tap_step.h), across = dilation(p->tap_step.w);
     if (down > p->windows.h || across > p->windows.w) /* one window each */
+        return false;
+    const double channels = (double)(by_weight ? product->n : product->k) / 9;
+    if (3 * (double)(p->windows.w + 2 * across) * channels >= LONGEST_LINE)
         return false;
     if (lowest(p->origin.h, p->tap_step.h) > 0 || lowest(p->origin.w, p->tap_step.w) > 0 || p->windows.h < 1 ||
         p->windows.w < 1 || p->size.h < 1 || p->size.w < 1 ||

@@ -141,7 +141,8 @@ START_TEST(dilated)
     check(&(shape){ 1, 16, 16, 1, { 70, 130 }, { 9, 7 }, { 9, 7 } });
     check(&(shape){ 2, 24, 40, 1, { 20, 33 }, { 0, 3 }, { 1, 3 } });
     check(&(shape){ 2, 24, 40, 1, { 33, 20 }, { 3, 0 }, { 3, 1 } });
-    check(&(shape){ 1, 32, 32, 1, { 3, 3 }, { 6, 6 }, { 6, 6 } }); /* most phases lie off the image */
+    check(&(shape){ 1, 1100, 32, 1, { 33, 33 }, { 12, 12 }, { 12, 12 } }); /* windows that span much */
+    check(&(shape){ 1, 32, 32, 1, { 3, 3 }, { 6, 6 }, { 6, 6 } });         /* most phases lie off the image */
 }
 END_TEST
 
