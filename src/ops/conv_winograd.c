@@ -25,6 +25,7 @@ enum {
     STEP_BYTES = 24 << 10,  /* and of a step's: within an L1 cache of 32 KiB */
     STAGE_BYTES = 4 << 20,  /* of kernels that need stages, */
     PART_BYTES = 900 << 10, /* of the matrices that are then multiplied at once: within an L2 cache of 1 MiB, */
+    PART_TILES = 96,        /* or larger, of so many tiles: the packed kernels are turned for each part, */
     STAGE_PARTS = 4,        /* which make a stage */
     ROWS_BYTES = 2 << 20,   /* of a stage by weight, */
     SUMS_BYTES = 300 << 10, /* the matrices of which that are multiplied at once */
@@ -379,7 +380,7 @@ pleat_status pleat_conv_winograd(const pleat_product *product, const pleat_produ
     if (staged) {
         p.work.packed = true;
         p.u_group = 9 * p.work.c * p.work.o_pad;
-        p.part_lines = lines_within(&p, p.work.width, PART_BYTES);
+        p.part_lines = max(lines_within(&p, p.work.width, PART_BYTES), ceil_div(PART_TILES, p.work.tiles_w));
         stage_lines = min(lines, STAGE_PARTS * p.part_lines);
         cut(&p, stage_lines, ceil_div(stage_lines, CHUNKS), 1);
     } else { /* larger where the kernels are: they come from further away, once for every block */
