@@ -22,6 +22,18 @@
 #else
 #define MEMORY_OPERANDS 0
 #endif
+/* Where sums leave few registers, GCC moves them about and to memory, unless what was multiplied outlives the products:
+ * then a sum has its register. And where a tile has few rows, what is not a multiply-add counts: more steps share it,
+ * and panels of B, which lie one after the other, are left to the processor to ask for. */
+#ifdef PLEAT_ISA_avx2
+#define STAY(sum, e, b) __asm__("" : "+x"(sum) : "x"(e), "x"(b))
+#define STEPS 4
+#define PANELS_COME 1
+#else
+#define STAY(sum, e, b) ((void)0)
+#define STEPS 2
+#define PANELS_COME 0
+#endif
 /* Rows of B are asked for so many steps before they are needed. */
 #define AHEAD 8
 /* A's panel has a multiple of so many steps and one more: packing runs over, and B's panels stay aligned. */

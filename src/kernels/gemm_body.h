@@ -34,11 +34,22 @@ PLEAT_INLINE void FN(step)(V sum[MR][2], const char *a[3], int64_t lane, int64_t
     for (int i = 0; i < rows; i++) {
         const int64_t row = panel ? i * (int64_t)sizeof(T) : i % 5 == 3 ? lane3 : i % 5 * lane;
         const int from = panel ? 0 : i / 5;
-        sum[i][0] += *(const T *)(a[from] + row + at) * b0;
-        if (MEMORY_OPERANDS && (panel ? i % 3 == 0 : i % 5 == 0))
-            PLEAT_FORGET(a[from]);
-        if (vectors > 1)
-            sum[i][1] += *(const T *)(a[from] + row + at) * b1;
+        const T *element = (const T *)(a[from] + row + at);
+        if (MEMORY_OPERANDS) {
+            sum[i][0] += *element * b0;
+            if (panel ? i % 3 == 0 : i % 5 == 0)
+                PLEAT_FORGET(a[from]);
+            if (vectors > 1)
+                sum[i][1] += *(const T *)(a[from] + row + at) * b1;
+        } else {
+            const V e = FN(splat)(*element);
+            sum[i][0] += e * b0;
+            STAY(sum[i][0], e, b0);
+            if (vectors > 1) {
+                sum[i][1] += e * b1;
+                STAY(sum[i][1], e, b1);
+            }
+        }
     }
 }
 
@@ -50,13 +61,15 @@ PLEAT_INLINE void FN(ask)(const char *b, int vectors)
         __builtin_prefetch(b + sizeof(V));
 }
 
-PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool panel, bool send, bool copies)
+PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool panel, bool send, bool copies,
+                              bool b_panel)
 {
     V sum[MR][2];
     PLEAT_UNROLL(16)
     for (int i = 0; i < rows; i++)
         sum[i][0] = sum[i][1] = (V){ 0 };
-    const int64_t size = (int64_t)sizeof(T), a_step = panel ? MR * size : size, b_step = t->b_step * size;
+    const int64_t size = (int64_t)sizeof(T), a_step = panel ? MR * size : size,
+                  b_step = b_panel ? NR * size : t->b_step * size, depth = t->depth;
     int64_t lane = t->a_lane * size, lane3 = 3 * lane;
     const char *ahead = (const char *)t->ahead;
     const int64_t ahead_step = t->ahead_step * size;
@@ -64,27 +77,36 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
     const char *a[3] = { (const char *)t->a }, *b = (const char *)t->b;
     a[1] = rows > 5 && !panel ? a[0] + 5 * lane : a[0];
     a[2] = rows > 10 && !panel ? a[1] + 5 * lane : a[0];
-    /* by twos: half as many pointers to move */
-    int64_t k = 0;
+    /* some at a time: fewer moves of pointers */
+    int64_t k = 0, soon = AHEAD * b_step;
     PLEAT_UNROLL(1)
-    for (; k + 2 <= t->depth; k += 2) {
+    for (; k + STEPS <= depth; k += STEPS) {
         if (!panel)
             __asm__("" : "+r"(a[0]), "+r"(a[1]), "+r"(a[2]), "+r"(lane), "+r"(lane3));
-        FN(ask)(b + AHEAD * b_step, vectors);
-        FN(step)(sum, a, lane, lane3, 0, b, rows, vectors, panel, copy);
-        b += b_step;
-        if (send) {
-            __builtin_prefetch(ahead, 0, 2);
-            ahead += ahead_step;
+        PLEAT_UNROLL(4)
+        for (int s = 0; s < STEPS; s++) {
+            if (STEPS > 2) /* one pointer, not one for each step */
+                __asm__("" : "+r"(b), "+r"(soon));
+            if (!b_panel)
+                FN(ask)(b + soon, vectors);
+            FN(step)(sum, a, lane, lane3, s * a_step, b, rows, vectors, panel, copies ? copy + s * NR : NULL);
+            b += b_step;
+            if (send && s % 2 == 0) {
+                __builtin_prefetch(ahead, 0, 2);
+                ahead += ahead_step;
+            }
         }
-        FN(ask)(b + AHEAD * b_step, vectors);
-        FN(step)(sum, a, lane, lane3, a_step, b, rows, vectors, panel, copies ? copy + NR : NULL);
-        b += b_step;
-        copy = copies ? copy + 2 * NR : NULL;
-        a[0] += 2 * a_step, a[1] += 2 * a_step, a[2] += 2 * a_step;
+        copy = copies ? copy + STEPS * NR : NULL;
+        a[0] += STEPS * a_step, a[1] += STEPS * a_step, a[2] += STEPS * a_step;
     }
-    if (k < t->depth)
+    for (; k < depth; k++) {
         FN(step)(sum, a, lane, lane3, 0, b, rows, vectors, panel, copy);
+        if (STEPS == 2) /* there is no more than one */
+            break;
+        b += b_step;
+        copy = copies ? copy + NR : NULL;
+        a[0] += a_step, a[1] += a_step, a[2] += a_step;
+    }
     if (t->row_bias) {
         PLEAT_UNROLL(16)
         for (int i = 0; i < rows; i++) {
@@ -127,19 +149,24 @@ PLEAT_INLINE void FN(tile_of)(const FN(tile) * t, int rows, int vectors, bool pa
     }
 }
 
-#define TILE_OF(rows, vectors, send, copies)                                                                           \
-    (t->panel ? FN(tile_of)(t, rows, vectors, true, send, copies) : FN(tile_of)(t, rows, vectors, false, send, copies))
+#define TILE_OF(rows, vectors, ...)                                                                                    \
+    (t->panel ? FN(tile_of)(t, rows, vectors, true, __VA_ARGS__) : FN(tile_of)(t, rows, vectors, false, __VA_ARGS__))
 #define TILE(rows)                                                                                                     \
     static void FN(tile_##rows)(const FN(tile) * t, int vectors)                                                       \
     {                                                                                                                  \
+        const bool b_panel = PANELS_COME && t->b_step == NR;                                                           \
         if (vectors == 1)                                                                                              \
-            TILE_OF(rows, 1, false, false);                                                                            \
+            TILE_OF(rows, 1, false, false, false);                                                                     \
         else if (t->copy)                                                                                              \
-            TILE_OF(rows, 2, false, true);                                                                             \
+            TILE_OF(rows, 2, false, true, false);                                                                      \
+        else if (t->ahead && b_panel)                                                                                  \
+            TILE_OF(rows, 2, true, false, true);                                                                       \
         else if (t->ahead)                                                                                             \
-            TILE_OF(rows, 2, true, false);                                                                             \
+            TILE_OF(rows, 2, true, false, false);                                                                      \
+        else if (b_panel)                                                                                              \
+            TILE_OF(rows, 2, false, false, true);                                                                      \
         else                                                                                                           \
-            TILE_OF(rows, 2, false, false);                                                                            \
+            TILE_OF(rows, 2, false, false, false);                                                                     \
     }
 ROWS(TILE)
 #undef TILE

@@ -22,6 +22,8 @@ enum {
     FAR_B_BYTES = 3 << 20,     /* of B, if more, are not in the cache when the next chunk meets them, */
     FAR_C_BYTES = 2 << 20,     /* and of C when they are written */
     SLICE = 512,               /* bytes of K at least, where it is cut */
+    FEW_ROWS = 6,              /* of a tile: what a step of it does beside multiplying shows */
+    FORESEEN = 512,            /* bytes from one vector to the next at most, for a processor to foresee many */
     THIN = 4,                  /* rows or columns at most that are multiplied without packing */
     DIRECT_WORK = 20 << 10,    /* so few multiplications in a whole product are done without packing */
     SHORT = 16,                /* but not sums of fewer terms, which would lie across vectors, if there are */
@@ -220,9 +222,12 @@ pleat_status pleat_products(const pleat_product *product, const pleat_product_gr
     const int64_t tile_m = kernels->tile_m[p.dtype], tile_n = kernels->tile_n[p.dtype];
     if (lies_well(&p.a, k, p.a.step[2], p.a.lane, p.dtype))
         p.a.state = PLEAT_IN_PLACE;
-    /* many rows meet B's vectors: they had better not lie across the borders of cache lines, nor far apart */
+    /* many rows meet B's vectors: they had better not lie across the borders of cache lines, nor far apart, and where
+     * tiles have few rows be panels, unless these would leave the cache */
+    const int64_t step = p.b.step[2] * size;
     const bool far = n * k * size > FAR_B_BYTES && m >= 24 * tile_m;
-    if (!far && (p.b.step[2] * size % 64 == 0 || m < 8 * tile_m) && lies_well(&p.b, k, p.b.lane, p.b.step[2], p.dtype))
+    const bool panels = tile_m <= FEW_ROWS && m >= 16 * tile_m && step > FORESEEN && n * k * size <= CHUNK_B_BYTES;
+    if (!far && ((step % 64 == 0 && !panels) || m < 8 * tile_m) && lies_well(&p.b, k, p.b.lane, p.b.step[2], p.dtype))
         p.b.state = PLEAT_IN_PLACE;
     else if (is_matrix(&p.b, k, p.dtype) && p.b.lane == 1)
         p.b.state = PLEAT_COPIED;
