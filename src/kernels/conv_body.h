@@ -31,12 +31,47 @@ static void FN(patch_run)(const pleat_patches *p, const T *base, int64_t row, in
     }
 }
 
+/* Windows of one tap: runs of pixels that lie together, each in all its channels. */
+static void FN(pack_pixels)(const pleat_patches *p, const T *base, int64_t first, int64_t lanes, int64_t k,
+                            int64_t depth, int64_t width, T *panel)
+{
+    int64_t x = first % p->windows.w, y = first / p->windows.w % p->windows.h, n = first / p->windows.w / p->windows.h;
+    for (int64_t l = 0, run; l < lanes; l += run, x = 0) {
+        run = least(p->windows.w - x, lanes - l);
+        const int64_t row = y * p->step.h + p->origin.h, column = x * p->step.w + p->origin.w;
+        pleat_span in = { 0, 0 };
+        if (row >= 0 && row < p->size.h)
+            in = pleat_inside(run, p->step.w, column, p->size.w);
+        const T *from = base + n * p->image + row * p->size.w + column + in.begin * p->step.w;
+        T *to = panel + l;
+        for (int64_t c = k; c < k + depth; c++, to += width) {
+            for (int64_t i = 0; i < in.begin; i++)
+                to[i] = 0;
+            if (in.begin < in.end)
+                FN(copy_row)(to + in.begin, from + c * p->channel, p->step.w, in.end - in.begin);
+            for (int64_t i = in.end; i < run; i++)
+                to[i] = 0;
+        }
+        if (++y == p->windows.h) {
+            y = 0;
+            n++;
+        }
+    }
+    for (int64_t c = 0; lanes < width && c < depth; c++)
+        for (int64_t l = lanes; l < width; l++)
+            panel[c * width + l] = 0;
+}
+
 static void FN(pack_windows)(const pleat_operand *o, int64_t first, int64_t lanes, int64_t k, int64_t depth,
                              int64_t width, void *panel)
 {
     if (!depth)
         return;
     const pleat_patches *p = o->source;
+    if (p->taps.h * p->taps.w == 1) {
+        FN(pack_pixels)(p, o->base, first, lanes, k, depth, width, panel);
+        return;
+    }
     const int64_t x = first % p->windows.w, y = first / p->windows.w % p->windows.h,
                   n = first / p->windows.w / p->windows.h;
     int64_t j = k % p->taps.w, i = k / p->taps.w % p->taps.h, c = k / p->taps.w / p->taps.h;

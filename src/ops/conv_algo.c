@@ -17,6 +17,7 @@
 enum {
     LARGE_KERNEL = 49, /* taps */
     LONG_ROW = 2048,   /* pixels: of a vector's groups some of them would not stay in the cache */
+    MANY_ROWS = 128,   /* of a product pay for packing windows of one pixel */
 };
 
 static int forced = -1;
@@ -125,6 +126,8 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
                    ? PLEAT_CONV_GENERAL /* few pixels, many weights: the sums come and go more than they grow */
                    : PLEAT_CONV_CHANNELS;
     }
+    if (all == 1 && m >= MANY_ROWS)
+        return PLEAT_CONV_GENERAL;
     if (m < vector || (m == vector && width >= 2 * vector)) /* vectors of channels would not be filled */
         return PLEAT_CONV_PIXELS;
     return k < 48 ? PLEAT_CONV_PIXELS : PLEAT_CONV_CHANNELS; /* short sums: turning them would show */

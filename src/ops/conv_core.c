@@ -13,13 +13,16 @@
  * lines; of more each is on its own.
  *
  * Kernels of one pixel, windows that are the whole image, and many phases of windows side by side need no patches: they
- * are products of matrices as they lie. */
+ * are products of matrices as they lie. Of pixels that kernels of one pixel take with a stride a copy is made first. */
 #include "ops/conv_core.h"
 
 #include "kernels/conv.h"
+#include "kernels/copy.h"
 #include "ops/conv_algo.h"
 #include "ops/integers.h"
 #include "tensor/memory.h"
+
+#include <pleat/parallel.h>
 
 #include <string.h>
 
@@ -34,12 +37,22 @@ static bool takes_each(const pleat_conv_shape *s)
            s->padding.w == 0 && s->out.h == s->image.h && s->out.w == s->image.w;
 }
 
-/* They are products of matrices as they lie, an image of a group each. Not for few channels or pixels, whose tiles
- * would be mostly empty. */
+static bool has_channels(const pleat_conv_shape *s)
+{
+    return s->c / s->groups >= 16 && s->o / s->groups >= 16 && !pleat_conv_is_forced();
+}
+
+/* They are products of matrices as they lie: by weight all images are one. Not for few channels, whose tiles would be
+ * mostly empty. */
 static bool is_pointwise(const pleat_conv_shape *s)
 {
-    return takes_each(s) && s->image.h * s->image.w >= FEW_PIXELS && s->c / s->groups >= 16 && s->o / s->groups >= 16 &&
-           !pleat_conv_is_forced();
+    return takes_each(s) && has_channels(s);
+}
+
+/* Forward and by data an image of a group each, of no few pixels. */
+static bool is_imagewise(const pleat_conv_shape *s)
+{
+    return is_pointwise(s) && s->image.h * s->image.w >= FEW_PIXELS;
 }
 
 /* Of few pixels they make one line, which is cut less often. */
@@ -49,6 +62,62 @@ static pleat_conv_shape in_one_line(const pleat_conv_shape *s)
     if (takes_each(s) && s->image.h * s->image.w < FEW_PIXELS)
         t.image = t.out = (pleat_hw){ 1, s->image.h * s->image.w };
     return t;
+}
+
+/* Such kernels that take every few pixels: of pixels that were taken out they take each. */
+static bool takes_some(const pleat_conv_shape *s)
+{
+    return s->kernel.h == 1 && s->kernel.w == 1 && (s->stride.h > 1 || s->stride.w > 1) && s->padding.h == 0 &&
+           s->padding.w == 0 && (s->out.h - 1) * s->stride.h < s->image.h &&
+           (s->out.w - 1) * s->stride.w < s->image.w && s->n * s->out.h * s->out.w > 0 && has_channels(s);
+}
+
+static pleat_conv_shape of_some(const pleat_conv_shape *s)
+{
+    pleat_conv_shape t = *s;
+    t.image = s->out;
+    t.stride = one;
+    return t;
+}
+
+typedef struct {
+    pleat_copy_work copy;
+    int64_t bytes; /* of a plane that is cleared first, or 0 */
+} some_pixels;
+
+static void copy_some(int64_t begin, int64_t end, void *ctx)
+{
+    const some_pixels *w = ctx;
+    const int64_t each = w->copy.dim[1] * w->copy.dim[2];
+    if (w->bytes)
+        memset((char *)w->copy.to + begin * w->bytes, 0, (size_t)((end - begin) * w->bytes));
+    pleat_kernels_get()->copy->copy(&w->copy, begin * each, end * each);
+}
+
+/* The pixels that are taken: out of x, or into x, whose others are zeros then. */
+static void move_some(const pleat_conv_shape *s, const void *from, void *to, bool into)
+{
+    const int64_t plane = s->image.h * s->image.w, x[3] = { plane, s->stride.h * s->image.w, s->stride.w },
+                  some[3] = { s->out.h * s->out.w, s->out.w, 1 };
+    some_pixels w = { .copy = { .ndim = 3,
+                                .dim = { s->n * s->c, s->out.h, s->out.w },
+                                .to = to,
+                                .from = from,
+                                .to_dtype = s->dtype,
+                                .from_dtype = s->dtype },
+                      .bytes = into ? plane * size_of(s->dtype) : 0 };
+    memcpy(w.copy.to_stride, into ? x : some, sizeof x);
+    memcpy(w.copy.from_stride, into ? some : x, sizeof x);
+    pleat_parallel_for(s->n * s->c, 1 + 16384 / plane, copy_some, &w);
+}
+
+/* Memory for them, and they themselves. The caller's to free; NULL is no memory. */
+static void *some_of(const pleat_conv_shape *s, const void *x)
+{
+    void *some = pleat_alloc((size_t)(s->n * s->c * s->out.h * s->out.w * size_of(s->dtype)));
+    if (some && x)
+        move_some(s, x, some, false);
+    return some;
 }
 
 /* y (M of a group, pixels) = weight (M, K) x (K of a group, pixels) + bias, where the weight has these strides. */
@@ -110,10 +179,17 @@ static pleat_patches patches_of(const pleat_conv_shape *s)
 pleat_status pleat_conv_forward(const pleat_conv_shape *shape, const void *x, const void *weight, const void *bias,
                                 void *y)
 {
+    if (takes_some(shape)) {
+        const pleat_conv_shape each = of_some(shape);
+        void *some = some_of(shape, x);
+        const pleat_status status = some ? pleat_conv_forward(&each, some, weight, bias, y) : PLEAT_ENOMEM;
+        pleat_free(some);
+        return status;
+    }
     const pleat_conv_shape lines = in_one_line(shape), *s = &lines;
     const pleat_kernels *kernels = pleat_kernels_get();
     const int64_t c = s->c / s->groups, o = s->o / s->groups, taps = c * s->kernel.h * s->kernel.w;
-    if (is_pointwise(s))
+    if (is_imagewise(s))
         return pointwise(s, o, c, x, weight, c, 1, bias, y);
     if (is_linear(s))
         return pleat_gemm(&(pleat_gemm_work){ .dtype = s->dtype,
@@ -224,11 +300,20 @@ static pleat_status tiles(const pleat_conv_shape *s, const void *dy, const void 
 pleat_status pleat_conv_by_data(const pleat_conv_shape *shape, const void *dy, const void *weight, const void *bias,
                                 void *dx)
 {
+    if (takes_some(shape) && !bias) { /* the pixels that are not taken are zeros */
+        const pleat_conv_shape each = of_some(shape);
+        void *some = some_of(shape, NULL);
+        const pleat_status status = some ? pleat_conv_by_data(&each, dy, weight, NULL, some) : PLEAT_ENOMEM;
+        if (status == PLEAT_OK)
+            move_some(shape, some, dx, true);
+        pleat_free(some);
+        return status;
+    }
     const pleat_conv_shape lines = in_one_line(shape), *s = &lines;
     const pleat_kernels *kernels = pleat_kernels_get();
     const int64_t c = s->c / s->groups, o = s->o / s->groups, taps = s->kernel.h * s->kernel.w;
     const int64_t plane = s->image.h * s->image.w, pixels = s->out.h * s->out.w, size = size_of(s->dtype);
-    if (is_pointwise(s))
+    if (is_imagewise(s))
         return pointwise(s, c, o, dy, weight, 1, c, bias, dx);
     enum { TOGETHER = 16 };
     const pleat_hw phases = { min(s->stride.h, s->image.h), min(s->stride.w, s->image.w) };
@@ -288,6 +373,13 @@ pleat_status pleat_conv_by_data(const pleat_conv_shape *shape, const void *dy, c
 
 pleat_status pleat_conv_by_weight(const pleat_conv_shape *shape, const void *x, const void *dy, void *dw, void **totals)
 {
+    if (takes_some(shape)) {
+        const pleat_conv_shape each = of_some(shape);
+        void *some = some_of(shape, x);
+        const pleat_status status = some ? pleat_conv_by_weight(&each, some, dy, dw, totals) : PLEAT_ENOMEM;
+        pleat_free(some);
+        return status;
+    }
     const pleat_conv_shape lines = in_one_line(shape), *s = &lines;
     const pleat_kernels *kernels = pleat_kernels_get();
     const int64_t c = s->c / s->groups, o = s->o / s->groups, taps = c * s->kernel.h * s->kernel.w;

@@ -87,30 +87,43 @@ START_TEST(gradients_are_the_adjoints)
 }
 END_TEST
 
-/* One window that is the image; windows side by side, many pixels apart, or of one pixel: with a bias and a relu, and
- * the transpose with them too. */
+/* One window that is the image; windows side by side, many pixels apart, or of one pixel, few of them and of many
+ * images, too: with a bias and a relu, and the transpose with them too. */
 START_TEST(tiles_and_wide_steps)
 {
     static const struct {
         oracle_sizes size;
-        pleat_hw stride;
+        pleat_hw stride, padding;
         int64_t groups;
     } cases[] = {
-        { { 5, 3, 4, 4, 7, 4, 4, 1, 1 }, { 1, 1 }, 1 },         { { 3, 4, 2, 3, 6, 2, 3, 1, 1 }, { 1, 1 }, 2 },
-        { { 37, 20, 1, 1, 19, 1, 1, 1, 1 }, { 3, 1 }, 1 },      { { 2, 3, 15, 20, 6, 5, 5, 3, 4 }, { 5, 5 }, 1 },
-        { { 2, 2, 5, 34, 3, 5, 17, 1, 2 }, { 1, 17 }, 1 },      { { 2, 2, 40, 35, 5, 20, 18, 2, 1 }, { 20, 18 }, 1 },
-        { { 2, 2, 40, 57, 5, 19, 18, 2, 3 }, { 20, 19 }, 1 },   { { 2, 4, 20, 36, 6, 20, 18, 1, 2 }, { 20, 18 }, 2 },
-        { { 2, 50, 9, 11, 34, 1, 1, 5, 6 }, { 2, 2 }, 1 },      { { 2, 50, 7, 6, 34, 1, 1, 7, 6 }, { 1, 1 }, 1 },
-        { { 1, 2, 20, 200, 3, 10, 10, 2, 20 }, { 10, 10 }, 1 },
+        { { 5, 3, 4, 4, 7, 4, 4, 1, 1 }, { 1, 1 }, { 0, 0 }, 1 },
+        { { 3, 4, 2, 3, 6, 2, 3, 1, 1 }, { 1, 1 }, { 0, 0 }, 2 },
+        { { 37, 20, 1, 1, 19, 1, 1, 1, 1 }, { 3, 1 }, { 0, 0 }, 1 },
+        { { 2, 3, 15, 20, 6, 5, 5, 3, 4 }, { 5, 5 }, { 0, 0 }, 1 },
+        { { 2, 2, 5, 34, 3, 5, 17, 1, 2 }, { 1, 17 }, { 0, 0 }, 1 },
+        { { 2, 2, 40, 35, 5, 20, 18, 2, 1 }, { 20, 18 }, { 0, 0 }, 1 },
+        { { 2, 2, 40, 57, 5, 19, 18, 2, 3 }, { 20, 19 }, { 0, 0 }, 1 },
+        { { 2, 4, 20, 36, 6, 20, 18, 1, 2 }, { 20, 18 }, { 0, 0 }, 2 },
+        { { 2, 50, 9, 11, 34, 1, 1, 5, 6 }, { 2, 2 }, { 0, 0 }, 1 },
+        { { 2, 50, 7, 6, 34, 1, 1, 7, 6 }, { 1, 1 }, { 0, 0 }, 1 },
+        { { 1, 2, 20, 200, 3, 10, 10, 2, 20 }, { 10, 10 }, { 0, 0 }, 1 },
+        { { 2, 33, 8, 9, 34, 1, 1, 4, 5 }, { 2, 2 }, { 0, 0 }, 1 },
+        { { 3, 48, 7, 13, 64, 1, 1, 3, 3 }, { 3, 5 }, { 0, 0 }, 2 },
+        { { 1, 17, 20, 20, 150, 1, 1, 20, 10 }, { 1, 2 }, { 0, 0 }, 1 },
+        { { 5, 20, 5, 5, 131, 1, 1, 5, 5 }, { 1, 1 }, { 0, 0 }, 1 },
+        { { 3, 130, 3, 7, 129, 1, 1, 3, 7 }, { 1, 1 }, { 0, 0 }, 1 },
+        { { 2, 16, 5, 6, 130, 1, 1, 7, 10 }, { 1, 1 }, { 1, 2 }, 1 },
+        { { 2, 16, 5, 6, 130, 1, 1, 4, 5 }, { 2, 2 }, { 1, 2 }, 1 },
     };
     for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
         const pleat_scope scope = pleat_scope_begin();
         const oracle_sizes z = cases[i / 2].size;
         const pleat_hw stride = cases[i / 2].stride;
         const int64_t groups = cases[i / 2].groups;
-        const oracle_opts f = { stride, { 0, 0 }, { 1, 1 }, groups };
-        pleat_conv2d_opts opts = { .stride = stride, .groups = groups };
-        pleat_conv_transpose2d_opts back = { .stride = stride, .groups = groups };
+        const pleat_hw padding = cases[i / 2].padding;
+        const oracle_opts f = { stride, padding, { 1, 1 }, groups };
+        pleat_conv2d_opts opts = { .stride = stride, .padding = padding, .groups = groups };
+        pleat_conv_transpose2d_opts back = { .stride = stride, .padding = padding, .groups = groups };
         const pleat_dtype dtype = i % 2 ? PLEAT_F32 : PLEAT_F64;
         pleat_tensor *in[] = { pleat_randn(PLEAT_SHAPE(z.n, z.c, z.h, z.w), dtype),
                                pleat_randn(PLEAT_SHAPE(z.o, z.c / groups, z.kh, z.kw), dtype),
@@ -127,8 +140,15 @@ START_TEST(tiles_and_wide_steps)
         ck_assert(pleat_allclose(grad[2], pleat_sum_dims(g, PLEAT_DIMS(0, 2, 3), false), 1e-4, 1e-4));
         opts.relu = true;
         ck_assert(pleat_equal(pleat_conv2d(in[0], in[1], in[2], &opts), pleat_relu(y)));
-        const oracle_sizes t = { z.n,  z.c, (z.oh - 1) * stride.h + z.kh, (z.ow - 1) * stride.w + z.kw, z.o, z.kh, z.kw,
-                                 z.oh, z.ow };
+        const oracle_sizes t = { z.n,
+                                 z.c,
+                                 (z.oh - 1) * stride.h + z.kh - 2 * padding.h,
+                                 (z.ow - 1) * stride.w + z.kw - 2 * padding.w,
+                                 z.o,
+                                 z.kh,
+                                 z.kw,
+                                 z.oh,
+                                 z.ow };
         y = pleat_conv_transpose2d(g, in[1], offset, &back);
         oracle_compare("conv_transpose2d", y, &t, &f, NULL, in[1], g, offset);
         back.relu = true;
