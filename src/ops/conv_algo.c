@@ -120,7 +120,8 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
     if ((taps > 1 && taps < step) || width < 4)
         return PLEAT_CONV_GENERAL;
     if (by_weight) {
-        if (m < vector / 4 || pleat_conv_is_square(product))
+        /* of a shorter row the vectors reach into the next one: zero times NaN would count */
+        if ((m < vector / 4 && width >= vector) || pleat_conv_is_square(product))
             return PLEAT_CONV_PIXELS;
         return product->k < 256 && m * product->n > 1 << 17
                    ? PLEAT_CONV_GENERAL /* few pixels, many weights: the sums come and go more than they grow */

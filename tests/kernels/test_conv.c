@@ -231,6 +231,11 @@ START_TEST(channels_are_apart)
         ck_assert_int_eq(pleat_conv_by_weight(&s, x, y, w, &totals), PLEAT_OK);
         for (int64_t i = 0; i < c * 9; i += 3)
             ck_assert(!isnan(w[i]));
+        s = shape_of(1, c, 1, 1, (pleat_hw){ 4, width }, (pleat_hw){ 3, 3 }, one, one, one);
+        totals = sum;
+        ck_assert_int_eq(pleat_conv_by_weight(&s, x, y, w, &totals), PLEAT_OK);
+        for (int64_t i = 0; i < c * 9; i += 3)
+            ck_assert(!isnan(w[i]));
         free(x), free(y), free(w);
     }
 }
