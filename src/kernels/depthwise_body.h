@@ -176,9 +176,7 @@ static void FN(narrow_plane)(const pleat_patches *p, const T *weights, T bias, b
         FN(narrow_pixels)(x + line, mask, at);
         sum = FN(three_taps)(sum, tap + 6, at);
     }
-    T end[VL];
-    FN(store)(end, relu ? FN(relu)(sum) : sum);
-    FN(copy_row)(to, end, 1, line);
+    FN(store_few)(to, relu ? FN(relu)(sum) : sum, line);
 }
 
 /* Rows of a plane for such reading. Those of the first and the last plane are copied: in front of them or behind them

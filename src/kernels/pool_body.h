@@ -9,14 +9,10 @@ enum { FN(BUFFER) = 2048, FN(MARGIN) = 4 * VL, FN(STRIP) = 2 * FN(BUFFER), FN(AH
 /* The first n elements of v; what lies behind them is written to where the array, up to `end`, has it. */
 PLEAT_INLINE void FN(store_first)(T *y, V v, int64_t n, const T *end)
 {
-    if (n >= VL || end - y >= VL) {
+    if (n >= VL || end - y >= VL)
         FN(store)(y, v);
-        return;
-    }
-    T few[VL];
-    FN(store)(few, v);
-    for (int64_t l = 0; l < n; l++)
-        y[l] = few[l];
+    else
+        FN(store_few)(y, v, n);
 }
 
 PLEAT_INLINE V FN(every_second)(const T *x)
@@ -530,12 +526,8 @@ PLEAT_INLINE void FN(sum_rows)(const pleat_box_work *w, const T *plane, const in
         FN(sum_abreast)(x + j, width, count, from_row, from_column + j, 1, down + j);
     for (; j < n; j += VL) {
         V sum = { 0 };
-        for (int64_t i = 0; i < count; i++) {
-            T few[VL];
-            for (int64_t l = 0; l < VL; l++)
-                few[l] = l < n - j ? x[i * width + j + l] : 0;
-            sum += FN(load)(few) * from_row[i];
-        }
+        for (int64_t i = 0; i < count; i++)
+            sum += FN(load_few)(x + i * width + j, least(n - j, VL)) * from_row[i];
         FN(store)(down + j, sum * FN(load)(from_column + j));
     }
     FN(store)(down + n, (V){ 0 });

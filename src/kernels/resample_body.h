@@ -1,20 +1,5 @@
 /* resample.c's functions for one float type: included with simd.h's names. */
 
-/* n elements, at most VL, of which few would read or write behind an array's end as a vector. */
-static __attribute__((noinline)) V FN(load_few)(const T *x, int64_t n)
-{
-    T few[VL] = { 0 };
-    FN(copy_row)(few, x, 1, n);
-    return FN(load)(few);
-}
-
-static __attribute__((noinline)) void FN(store_few)(T *y, V v, int64_t n)
-{
-    T few[VL];
-    FN(store)(few, v);
-    FN(copy_row)(y, few, 1, n);
-}
-
 PLEAT_INLINE V FN(load_part)(const T *x, int64_t n)
 {
     return n < VL ? FN(load_few)(x, n) : FN(load)(x);

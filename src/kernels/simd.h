@@ -3,8 +3,8 @@
  *
  *   T, V, VL    the element, a vector of the instruction set's width, the number of its elements
  *   FN(name)    name_f32 or name_f64
- *   FN(load), FN(store), FN(splat), FN(relu), FN(copy_row), FN(total), FN(transpose), FN(load_turned),
- *               FN(add_up), FN(totals)
+ *   FN(load), FN(store), FN(splat), FN(relu), FN(copy_row), FN(load_few), FN(store_few), FN(total),
+ *               FN(transpose), FN(load_turned), FN(add_up), FN(totals)
  *
  * Plain GCC vector extensions, which Clang shares. */
 #ifndef PLEAT_KERNELS_SIMD_H
@@ -81,18 +81,14 @@ PLEAT_INLINE int64_t least(int64_t a, int64_t b)
 /* Every other element of a, and of b behind it. */
 #define PLEAT_EVEN_2(a, b) __builtin_shufflevector(a, b, 0, 2)
 #define PLEAT_EVEN_4(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
-#define PLEAT_EVEN_8(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
 #define PLEAT_EVEN_16(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
 /* And the others. */
 #define PLEAT_ODD_2(a, b) __builtin_shufflevector(a, b, 1, 3)
 #define PLEAT_ODD_4(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
-#define PLEAT_ODD_8(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
 #define PLEAT_ODD_16(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
 
 #if PLEAT_VECTOR_BYTES == 32
 /* By whole lanes and then within them: other shuffles across lanes take longer, and a register that says how. */
-#undef PLEAT_EVEN_8
-#undef PLEAT_ODD_8
 #define PLEAT_EVEN_8(a, b)                                                                                             \
     __builtin_shufflevector(pleat_front_lanes(a, b), pleat_back_lanes(a, b), 0, 2, 8, 10, 4, 6, 12, 14)
 #define PLEAT_ODD_8(a, b)                                                                                              \
@@ -107,6 +103,9 @@ PLEAT_INLINE pleat_v32 pleat_back_lanes(pleat_v32 a, pleat_v32 b)
 {
     return (pleat_v32)PLEAT_LANES_ODD((pleat_v64)a, (pleat_v64)b);
 }
+#else
+#define PLEAT_EVEN_8(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define PLEAT_ODD_8(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
 #endif
 
 /* Every third element of a, b and c, one behind the other. */
@@ -251,6 +250,21 @@ PLEAT_INLINE void FN(copy_row)(T *to, const T *from, int64_t step, int64_t n)
     const size_t few = (size_t)n;
     (void)(FN(copy_ends)(to, from, few, VL / 2) || FN(copy_ends)(to, from, few, VL / 4) ||
            FN(copy_ends)(to, from, few, VL / 8) || FN(copy_ends)(to, from, few, 1));
+}
+
+/* A vector of n elements, at most VL, where a whole one would lie beyond an array; zeros behind them. */
+static __attribute__((noinline, unused)) V FN(load_few)(const T *x, int64_t n)
+{
+    T few[VL] = { 0 };
+    FN(copy_row)(few, x, 1, n);
+    return FN(load)(few);
+}
+
+static __attribute__((noinline, unused)) void FN(store_few)(T *y, V v, int64_t n)
+{
+    T few[VL];
+    FN(store)(few, v);
+    FN(copy_row)(y, few, 1, n);
 }
 
 /* The sum of the elements, in an order that is fixed: halves are added until one is left. */
