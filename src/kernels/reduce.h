@@ -3,7 +3,7 @@
  *
  *     x's dimensions = kept (the output's, row-major) + reduced (the caller orders them: smallest stride last)
  *
- * The reduced elements of one output are cut into blocks of PLEAT_REDUCE_BLOCK, whatever their number. `partial` folds
+ * The reduced elements of one output are cut into blocks of a fixed size, whatever their number. `partial` folds
  * one block for a range of outputs, `finish` folds the blocks' results, in order. Inside a block the loop runs along
  * whichever dimension lies closest in memory: down a run of reduced elements in four vectors of partial results, or
  * across the outputs (column sums), some rows at a time. Short contiguous rows are taken as many at once as a vector
@@ -14,7 +14,8 @@
 
 #include "kernels/kernels.h"
 
-#define PLEAT_REDUCE_BLOCK 4096
+#define PLEAT_REDUCE_BLOCK 4096       /* elements of a block; */
+#define PLEAT_REDUCE_LONG_BLOCK 16384 /* of one of float32 that lies side by side, where a block's ends would show */
 
 typedef struct {
     int kept, reduced; /* how many dimensions; at least one each (of size 1 where there is none) */

@@ -89,20 +89,39 @@ PLEAT_INLINE void F(rows)(const FROM *x, int64_t stride, int64_t rows, int64_t n
     memcpy(y, r, (size_t)rows * sizeof *y);
 }
 
-/* n elements, a stride apart, into four vectors of results. */
-PLEAT_INLINE void F(down)(const FROM *x, int64_t stride, int64_t n, INTO nothing, F(fold_fn) fold, F(into) a[4])
+/* n elements, a stride apart, into four vectors of results. Many that lie side by side are read from both halves at
+ * once, as memory gives more to two streams, unless they share a page; what is fetched ahead goes on `next` elements
+ * from here. */
+PLEAT_INLINE void F(down)(const FROM *x, int64_t next, int64_t stride, int64_t n, INTO nothing, F(fold_fn) fold,
+                          F(into) a[4])
 {
     int64_t i = 0;
     if (stride == 1) {
-        for (; i + 4 * LANES <= n; i += 4 * LANES) {
-            __builtin_prefetch((const void *)((uintptr_t)(x + i) + AHEAD));
-            for (int k = 0; k < 4; k++)
-                a[k] = fold(a[k], F(widen)(x + i + k * LANES));
+        const int64_t whole = n / (8 * LANES) * 8 * LANES;
+        const bool two = whole * (int64_t)sizeof(FROM) >= 4 * AHEAD;
+        const int64_t apart = two ? whole / 2 : 4 * LANES, end = two ? apart : whole;
+        const int64_t ahead = least(end, AHEAD / (int64_t)sizeof(FROM));
+        for (; i < end; i += two ? 4 * LANES : 8 * LANES) {
+            const int64_t soon = i + ahead < end ? i + ahead : next + i + ahead - end;
+            __builtin_prefetch((const void *)((uintptr_t)x + (uintptr_t)soon * sizeof *x));
+            __builtin_prefetch((const void *)((uintptr_t)x + (uintptr_t)(soon + apart) * sizeof *x));
+            PLEAT_UNROLL(8)
+            for (int k = 0; k < 8; k++)
+                a[k % 4] = fold(a[k % 4], F(widen)(x + i + k / 2 * LANES + k % 2 * apart));
         }
-        for (; i + LANES <= n; i += LANES)
-            a[0] = fold(a[0], F(widen)(x + i));
+        i = whole;
+        if (i + 4 * LANES <= n) {
+            for (int k = 0; k < 4; k++, i += LANES)
+                a[k] = fold(a[k], F(widen)(x + i));
+        }
+        PLEAT_UNROLL(3)
+        for (int k = 0; k < 3; k++)
+            if (i + LANES <= n) {
+                a[k] = fold(a[k], F(widen)(x + i));
+                i += LANES;
+            }
     }
-    for (int k = 1; i < n; k = (k + 1) % 4) {
+    for (int k = 3; i < n; k = (k + 1) % 4) {
         INTO lane[LANES];
         for (int64_t l = 0; l < LANES; l++, i++)
             lane[l] = i < n ? (INTO)x[i * stride] : nothing;
@@ -162,23 +181,30 @@ PLEAT_INLINE void F(partial)(const pleat_reduce_work *w, int64_t begin, int64_t 
         }
         return;
     }
-    for (int64_t n; begin < end; begin += n, result += n, walk_step(&kept, n)) {
+    for (int64_t n; begin < end; begin += n, result += n) {
         const FROM *x = (const FROM *)w->x + kept.offset;
         F(into) a[4] = { F(fill)(nothing), F(fill)(nothing), F(fill)(nothing), F(fill)(nothing) };
         n = across ? walk_run(&kept, end - begin) : 1;
+        walk_step(&kept, n);
         if (across)
             for (int64_t c = 0; c < n; c++)
                 result[c] = nothing;
         walk in = reduced;
-        for (int64_t left = last - first, run; left > 0; left -= run, walk_step(&in, run)) {
+        for (int64_t left = last - first, run; left > 0; left -= run) {
+            const int64_t at = in.offset;
+            const FROM *from = x + at;
             run = walk_run(&in, across && left > ROWS ? ROWS : left);
+            walk_step(&in, run);
             if (across)
-                F(across)(x + in.offset, w->kept_stride[w->kept - 1], n, stride, run, nothing, fold, join, result);
+                F(across)(from, w->kept_stride[w->kept - 1], n, stride, run, nothing, fold, join, result);
             else if (few)
                 for (int64_t i = 0; i < run; i++)
-                    a[0] = fold(a[0], F(fill)((INTO)x[in.offset + i * stride]));
-            else
-                F(down)(x + in.offset, stride, run, nothing, fold, a);
+                    a[0] = fold(a[0], F(fill)((INTO)from[i * stride]));
+            else {
+                const bool on = left > run || begin + n == end; /* or else to the next output */
+                const int64_t next = on ? in.offset - at : kept.offset + reduced.offset - (from - (const FROM *)w->x);
+                F(down)(from, next, stride, run, nothing, fold, a);
+            }
         }
         if (across)
             continue;

@@ -18,8 +18,9 @@ enum { RANGE = 1024, GRAIN = 1 << 15 }; /* most outputs of a cell; elements that
 typedef struct {
     pleat_reduce_work work;
     const pleat_reduction *reduction;
-    int type;                          /* where the dtype stands in the kernels' tables */
-    int64_t outputs, elements, blocks; /* elements: reduced, of each output */
+    int type;                  /* where the dtype stands in the kernels' tables */
+    int64_t outputs, elements; /* elements: reduced, of each output */
+    int64_t block, blocks;     /* how many elements, at most, and how many of those */
     int64_t range;
     double divisor;
     char *results; /* blocks x outputs; NULL where one block is all */
@@ -33,14 +34,13 @@ static void cells(int64_t begin, int64_t end, void *ctx)
     const int64_t ranges = (j->outputs + j->range - 1) / j->range;
     for (int64_t c = begin; c < end; c++) {
         const int64_t o = c % ranges * j->range, n = j->outputs - o < j->range ? j->outputs - o : j->range;
-        const int64_t first = c / ranges * PLEAT_REDUCE_BLOCK, left = j->elements - first;
+        const int64_t first = c / ranges * j->block, left = j->elements - first;
         union {
             double real[RANGE];
             int64_t integer[RANGE];
         } here;
         void *result = j->results ? j->results + (c / ranges * j->outputs + o) * j->result_width : (char *)&here;
-        j->reduction->partial[j->type](&j->work, o, o + n, first,
-                                       first + (left < PLEAT_REDUCE_BLOCK ? left : PLEAT_REDUCE_BLOCK), result);
+        j->reduction->partial[j->type](&j->work, o, o + n, first, first + (left < j->block ? left : j->block), result);
         if (!j->results)
             j->reduction->finish[j->type](result, 1, 0, n, j->divisor, j->y + o * j->width);
     }
@@ -100,7 +100,9 @@ pleat_status pleat_reduce(const pleat_reduction *reduction, const pleat_tensor *
     if (j.outputs == 0)
         return PLEAT_OK;
     j.divisor = mean ? (double)j.elements : 1;
-    j.blocks = (j.elements + PLEAT_REDUCE_BLOCK - 1) / PLEAT_REDUCE_BLOCK;
+    const bool across = pleat_reduce_across(&j.work);
+    j.block = x->dtype == PLEAT_F32 && !across ? PLEAT_REDUCE_LONG_BLOCK : PLEAT_REDUCE_BLOCK;
+    j.blocks = (j.elements + j.block - 1) / j.block;
     if (j.blocks == 0) {
         pleat_parallel_for(j.outputs, GRAIN, finish, &j);
         return PLEAT_OK;
@@ -110,8 +112,8 @@ pleat_status pleat_reduce(const pleat_reduction *reduction, const pleat_tensor *
         if (!j.results)
             return PLEAT_ENOMEM;
     }
-    const int64_t block = j.blocks > 1 ? PLEAT_REDUCE_BLOCK : j.elements;
-    j.range = pleat_reduce_across(&j.work) || GRAIN / block > RANGE ? RANGE : GRAIN / block;
+    const int64_t block = j.blocks > 1 ? j.block : j.elements;
+    j.range = across || GRAIN / block > RANGE ? RANGE : GRAIN / block;
     const int64_t cost = block * (j.range < j.outputs ? j.range : j.outputs);
     pleat_parallel_for((j.outputs + j.range - 1) / j.range * j.blocks, cost < GRAIN ? GRAIN / cost : 1, cells, &j);
     if (j.blocks > 1)

@@ -41,16 +41,19 @@ static int64_t offset(int n, const int64_t *dim, const int64_t *stride, int64_t 
 
 static const pleat_reduce_work works[] = {
     { 1, 1, { 1 }, { 0 }, { 1 }, { 1 }, NULL },
-    { 1, 1, { 1 }, { 0 }, { 9000 }, { 1 }, NULL },          /* everything */
-    { 1, 1, { 1 }, { 0 }, { 9000 }, { 4 }, NULL },          /* strided */
-    { 1, 1, { 1 }, { 0 }, { 9000 }, { 0 }, NULL },          /* repeated */
-    { 1, 1, { 30 }, { 200 }, { 200 }, { 1 }, NULL },        /* rows */
-    { 1, 1, { 500 }, { 7 }, { 7 }, { 1 }, NULL },           /* short rows */
-    { 1, 1, { 77 }, { 1 }, { 200 }, { 77 }, NULL },         /* columns */
-    { 1, 1, { 3 }, { 1 }, { 5000 }, { 3 }, NULL },          /* few columns, many rows */
-    { 1, 1, { 64 }, { 2 }, { 100 }, { 200 }, NULL },        /* every other column */
-    { 1, 2, { 6 }, { 100 }, { 9, 100 }, { 600, 1 }, NULL }, /* channels of NCHW */
-    { 2, 1, { 9, 100 }, { 600, 1 }, { 6 }, { 100 }, NULL }, /* over the channels */
+    { 1, 1, { 1 }, { 0 }, { 9000 }, { 1 }, NULL },           /* everything */
+    { 1, 1, { 1 }, { 0 }, { 39971 }, { 1 }, NULL },          /* several long blocks, the last one not full */
+    { 1, 2, { 2 }, { 784 }, { 9, 784 }, { 1568, 1 }, NULL }, /* in runs that are not whole steps */
+    { 1, 1, { 7 }, { 4999 }, { 4999 }, { 1 }, NULL },        /* long rows, read as two streams */
+    { 1, 1, { 1 }, { 0 }, { 9000 }, { 4 }, NULL },           /* strided */
+    { 1, 1, { 1 }, { 0 }, { 9000 }, { 0 }, NULL },           /* repeated */
+    { 1, 1, { 30 }, { 200 }, { 200 }, { 1 }, NULL },         /* rows */
+    { 1, 1, { 500 }, { 7 }, { 7 }, { 1 }, NULL },            /* short rows */
+    { 1, 1, { 77 }, { 1 }, { 200 }, { 77 }, NULL },          /* columns */
+    { 1, 1, { 3 }, { 1 }, { 5000 }, { 3 }, NULL },           /* few columns, many rows */
+    { 1, 1, { 64 }, { 2 }, { 100 }, { 200 }, NULL },         /* every other column */
+    { 1, 2, { 6 }, { 100 }, { 9, 100 }, { 600, 1 }, NULL },  /* channels of NCHW */
+    { 2, 1, { 9, 100 }, { 600, 1 }, { 6 }, { 100 }, NULL },  /* over the channels */
     { 2, 2, { 5, 7 }, { 1400, 4 }, { 10, 4 }, { 28, 1 }, NULL },
     { 2, 2, { 5, 28 }, { 1400, 1 }, { 10, 3 }, { 28, 280 }, NULL },
     { 1, 1, { 5 }, { 1 }, { 0 }, { 5 }, NULL }, /* nothing */
@@ -91,12 +94,13 @@ static void check(const pleat_reduce_work *work, int type, int64_t range, int64_
 
 START_TEST(sums)
 {
-    static const int64_t ranges[] = { 1, 7, 64, 1000 }, blocks[] = { 1, 5, 33, 100, PLEAT_REDUCE_BLOCK };
+    static const int64_t ranges[] = { 1, 7, 64, 1000 },
+                         blocks[] = { 1, 5, 33, 100, PLEAT_REDUCE_BLOCK, PLEAT_REDUCE_LONG_BLOCK };
     fill();
     for (int i = 0; i < WORKS; i++)
         for (int type = 0; type < 3; type++)
             for (int r = 0; r < 4; r++)
-                for (int b = product(works[i].reduced, works[i].reduced_dim) > 1000; b < 5; b++)
+                for (int b = product(works[i].reduced, works[i].reduced_dim) > 1000; b < 6; b++)
                     check(&works[i], type, ranges[r], blocks[b]);
 }
 END_TEST
