@@ -171,6 +171,8 @@ static void copy(const pleat_copy_work *w, int64_t begin, int64_t end)
             block = narrow ? plain_f32 : plain_f64;
         else if (w->from_stride[last] == -1)
             block = narrow ? reverse_f32 : reverse_f64;
+        else if (w->from_stride[last] == 0)
+            block = narrow ? repeat_f32 : repeat_f64;
         else if (last > 0 && w->from_stride[last - 1] == 1)
             block = narrow ? squares_f32 : squares_f64;
     }

@@ -11,6 +11,21 @@ static void FN(plain)(void *to, int64_t tl, int64_t ts, const void *from, int64_
         FN(copy_row)(t, f, fs, n);
 }
 
+/* Lines of one element each, repeated. */
+static void FN(repeat)(void *to, int64_t tl, int64_t ts, const void *from, int64_t fl, int64_t fs, int64_t lines,
+                       int64_t n)
+{
+    (void)fs;
+    T *t = to;
+    const T *f = from;
+    for (int64_t l = 0; l < lines; l++, t += tl, f += fl) {
+        for (int64_t i = 0; i < n && n >= VL; i += VL)
+            FN(store)(t + least(i, n - VL), FN(splat)(*f));
+        for (int64_t i = 0; i < n && n < VL; i++)
+            t[i * ts] = *f;
+    }
+}
+
 /* to[r ts + c] = from[r + c fs] for r < rows, c < columns, both up to VL. Loads and stores whole vectors. */
 PLEAT_INLINE void FN(square)(T *to, int64_t ts, const T *from, int64_t fs, int64_t rows, int64_t columns)
 {

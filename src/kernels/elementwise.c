@@ -1,6 +1,8 @@
 /* Elementwise functions: the walk over the outer dimensions, and the table. The rows are in elementwise_body.h. */
 #include "kernels/elementwise.h"
 
+#include "kernels/copy.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -52,19 +54,6 @@ static int64_t run_of(const pleat_map_work *w, const place *p, int64_t most)
     return run < most ? run : most;
 }
 
-static void copy_run(char *to, int64_t to_stride, const char *from, int64_t from_stride, int64_t n, int64_t width)
-{
-    if (width == 1)
-        for (int64_t i = 0; i < n; i++)
-            to[i * to_stride] = from[i * from_stride];
-    else if (width == 4)
-        for (int64_t i = 0; i < n; i++)
-            memcpy(to + 4 * i * to_stride, from + 4 * i * from_stride, 4);
-    else
-        for (int64_t i = 0; i < n; i++)
-            memcpy(to + 8 * i * to_stride, from + 8 * i * from_stride, 8);
-}
-
 enum { SHORT = 64, PACK = 512 };
 
 /* Where the last dimension is short, a call a run would be mostly calling. So the arrays that do not lie in the shape's
@@ -72,33 +61,44 @@ enum { SHORT = 64, PACK = 512 };
 static void map_packed(const pleat_map_work *w, int64_t begin, int64_t end)
 {
     static const int64_t ones[PLEAT_MAP_ARRAYS] = { 1, 1, 1, 1 };
+    static const pleat_dtype of_width[] = { [1] = PLEAT_U8, [4] = PLEAT_F32, [8] = PLEAT_I64 };
     double pack[PLEAT_MAP_ARRAYS][PACK];
     bool dense[PLEAT_MAP_ARRAYS];
+    pleat_copy_work copy[PLEAT_MAP_ARRAYS];
     for (int k = 0; k < w->arrays; k++) {
-        int64_t n = 1;
+        pleat_copy_work *c = &copy[k];
+        int64_t *packed = k == 0 ? c->from_stride : c->to_stride, *here = k == 0 ? c->to_stride : c->from_stride;
+        c->ndim = w->ndim;
+        c->to_dtype = c->from_dtype = of_width[w->width[k]];
+        c->to = w->data[k];
+        c->from = w->data[k];
         dense[k] = true;
-        for (int d = w->ndim - 1; d >= 0; n *= w->dim[d--])
-            dense[k] &= w->stride[k][d] == n;
+        for (int64_t d = w->ndim - 1, n = 1; d >= 0; n *= w->dim[d--]) {
+            c->dim[d] = w->dim[d];
+            packed[d] = n;
+            here[d] = w->stride[k][d];
+            dense[k] &= here[d] == n;
+        }
     }
-    place in = place_of(w, begin), out = in;
-    while (begin < end) {
-        const int64_t m = end - begin < PACK ? end - begin : PACK;
+    for (int64_t m; begin < end; begin += m) {
         void *row[PLEAT_MAP_ARRAYS];
-        for (int k = 0; k < w->arrays; k++)
-            row[k] = dense[k] ? (char *)w->data[k] + begin * w->width[k] : (char *)pack[k];
-        for (int64_t i = 0, n; i < m; i += n, step(w, &in, n)) {
-            n = run_of(w, &in, m - i);
-            for (int k = 1; k < w->arrays; k++)
-                if (!dense[k])
-                    copy_run((char *)pack[k] + i * w->width[k], 1, in.at[k], w->stride[k][w->ndim - 1], n, w->width[k]);
+        m = least(PACK, end - begin);
+        for (int k = 0; k < w->arrays; k++) {
+            const int64_t before = begin * w->width[k];
+            row[k] = dense[k] ? (char *)w->data[k] + before : (char *)pack[k];
+            if (dense[k])
+                continue;
+            void *first = (void *)((uintptr_t)pack[k] - (uintptr_t)before); /* where element 0 would be */
+            if (k == 0)
+                copy[k].from = first;
+            else {
+                copy[k].to = first;
+                PLEAT_K(copy_kernels).copy(&copy[k], begin, begin + m);
+            }
         }
         w->row(row, ones, m, w->param);
         if (!dense[0])
-            for (int64_t i = 0, n; i < m; i += n, step(w, &out, n)) {
-                n = run_of(w, &out, m - i);
-                copy_run(out.at[0], w->stride[0][w->ndim - 1], (char *)pack[0] + i * w->width[0], 1, n, w->width[0]);
-            }
-        begin += m;
+            PLEAT_K(copy_kernels).copy(&copy[0], begin, begin + m);
     }
 }
 
