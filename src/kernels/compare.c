@@ -11,11 +11,14 @@
         uint8_t *y = array[0];                                                                                         \
         const T *a = array[1], *b = array[2];                                                                          \
         const int64_t sy = stride[0], sa = stride[1], sb = stride[2];                                                  \
+        const T first_a = *a, first_b = *b;                                                                            \
         (void)param;                                                                                                   \
         if (sy == 1 && sa == 1 && sb == 1)                                                                             \
             LOOP(y[i], a[i] operator b[i]);                                                                            \
         else if (sy == 1 && sa == 1 && sb == 0)                                                                        \
-            LOOP(y[i], a[i] operator* b);                                                                              \
+            LOOP(y[i], a[i] operator first_b);                                                                         \
+        else if (sy == 1 && sa == 0 && sb == 1)                                                                        \
+            LOOP(y[i], first_a operator b[i]);                                                                         \
         else                                                                                                           \
             LOOP(y[i * sy], a[i * sa] operator b[i * sb]);                                                             \
     }
@@ -27,9 +30,14 @@
         const uint8_t *c = array[1];                                                                                   \
         const T *a = array[2], *b = array[3];                                                                          \
         const int64_t sy = stride[0], sc = stride[1], sa = stride[2], sb = stride[3];                                  \
+        const T first_a = *a, first_b = *b;                                                                            \
         (void)param;                                                                                                   \
         if (sy == 1 && sc == 1 && sa == 1 && sb == 1)                                                                  \
             LOOP(y[i], c[i] ? a[i] : b[i]);                                                                            \
+        else if (sy == 1 && sc == 1 && sa == 1 && sb == 0)                                                             \
+            LOOP(y[i], c[i] ? a[i] : first_b);                                                                         \
+        else if (sy == 1 && sc == 1 && sa == 0 && sb == 1)                                                             \
+            LOOP(y[i], c[i] ? first_a : b[i]);                                                                         \
         else                                                                                                           \
             LOOP(y[i * sy], c[i * sc] ? a[i * sa] : b[i * sb]);                                                        \
     }

@@ -17,12 +17,13 @@ static bool want(int i, double a, double b)
 static const pleat_shape pairs[][2] = {
     { { 0, { 0 } }, { 0, { 0 } } },       { { 1, { 100 } }, { 1, { 100 } } },      { { 2, { 3, 70 } }, { 1, { 1 } } },
     { { 2, { 3, 5 } }, { 2, { 3, 1 } } }, { { 3, { 4, 1, 6 } }, { 2, { 3, 1 } } }, { { 2, { 0, 5 } }, { 1, { 5 } } },
+    { { 0, { 0 } }, { 2, { 3, 70 } } },
 };
 
 START_TEST(compare)
 {
     for (pleat_dtype dtype = PLEAT_F32; dtype <= PLEAT_U8; dtype++)
-        for (int p = 0; p < 6; p++)
+        for (int p = 0; p < (int)(sizeof pairs / sizeof *pairs); p++)
             for (int kind = 0; kind < VIEW_KINDS; kind++)
                 for (int i = 0; i < 6; i++) {
                     const pleat_scope scope = pleat_scope_begin();
@@ -60,10 +61,10 @@ START_TEST(where)
     static const pleat_shape triples[][3] = {
         { { 1, { 90 } }, { 1, { 90 } }, { 1, { 90 } } }, { { 2, { 3, 1 } }, { 1, { 4 } }, { 0, { 0 } } },
         { { 0, { 0 } }, { 2, { 3, 5 } }, { 1, { 5 } } }, { { 3, { 2, 1, 70 } }, { 2, { 3, 70 } }, { 2, { 3, 1 } } },
-        { { 1, { 0 } }, { 1, { 1 } }, { 1, { 1 } } },
+        { { 1, { 0 } }, { 1, { 1 } }, { 1, { 1 } } },    { { 1, { 90 } }, { 0, { 0 } }, { 1, { 90 } } },
     };
     for (pleat_dtype dtype = PLEAT_F32; dtype <= PLEAT_U8; dtype++)
-        for (int t = 0; t < 5; t++)
+        for (int t = 0; t < 6; t++)
             for (int kind = 0; kind < VIEW_KINDS; kind++) {
                 const pleat_scope scope = pleat_scope_begin();
                 pleat_tensor *c = random_view(triples[t][0], PLEAT_U8, kind),
