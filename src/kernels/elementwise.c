@@ -33,10 +33,9 @@ static place place_of(const pleat_map_work *w, int64_t element)
     return p;
 }
 
-/* On by n elements, at most to the end of the last dimension. */
-static void step(const pleat_map_work *w, place *p, int64_t n)
+/* On by n along dimension d, at most to its end. */
+static void step(const pleat_map_work *w, place *p, int d, int64_t n)
 {
-    int d = w->ndim - 1;
     p->index[d] += n;
     for (int k = 0; k < w->arrays; k++)
         p->at[k] += n * w->stride[k][d] * w->width[k];
@@ -54,45 +53,53 @@ static int64_t run_of(const pleat_map_work *w, const place *p, int64_t most)
     return run < most ? run : most;
 }
 
-enum { SHORT = 64, PACK = 512 };
+/* SHORT: elements of a line. RUN: bytes of packed runs, which stay in the first cache. TILE: bytes of a packed tile, of
+ * COLUMNS elements a line; it is as many lines as make the pieces of what it reads longer than a cache line. */
+enum { SHORT = 64, RUN = 1 << 13, TILE = 1 << 14, COLUMNS = 64 };
+
+static const pleat_dtype of_width[] = { [1] = PLEAT_U8, [4] = PLEAT_F32, [8] = PLEAT_I64 }; /* only moved */
 
 /* Where the last dimension is short, a call a run would be mostly calling. So the arrays that do not lie in the shape's
- * own order are packed, many runs to a row. */
+ * own order are packed, many runs to a row; once for all if they repeat one run. */
 static void map_packed(const pleat_map_work *w, int64_t begin, int64_t end)
 {
     static const int64_t ones[PLEAT_MAP_ARRAYS] = { 1, 1, 1, 1 };
-    static const pleat_dtype of_width[] = { [1] = PLEAT_U8, [4] = PLEAT_F32, [8] = PLEAT_I64 };
-    double pack[PLEAT_MAP_ARRAYS][PACK];
-    bool dense[PLEAT_MAP_ARRAYS];
+    const int64_t run = w->dim[w->ndim - 1];
+    _Alignas(PLEAT_VECTOR_BYTES) char pack[PLEAT_MAP_ARRAYS][RUN];
+    bool dense[PLEAT_MAP_ARRAYS], repeats[PLEAT_MAP_ARRAYS];
     pleat_copy_work copy[PLEAT_MAP_ARRAYS];
+    int64_t widest = 1;
     for (int k = 0; k < w->arrays; k++) {
+        widest = widest > w->width[k] ? widest : w->width[k];
         pleat_copy_work *c = &copy[k];
         int64_t *packed = k == 0 ? c->from_stride : c->to_stride, *here = k == 0 ? c->to_stride : c->from_stride;
         c->ndim = w->ndim;
         c->to_dtype = c->from_dtype = of_width[w->width[k]];
         c->to = w->data[k];
         c->from = w->data[k];
-        dense[k] = true;
+        dense[k] = repeats[k] = true;
         for (int64_t d = w->ndim - 1, n = 1; d >= 0; n *= w->dim[d--]) {
             c->dim[d] = w->dim[d];
             packed[d] = n;
             here[d] = w->stride[k][d];
             dense[k] &= here[d] == n;
+            repeats[k] &= d == w->ndim - 1 || here[d] == 0;
         }
     }
+    const int64_t first = begin, most = RUN / widest / run * run;
     for (int64_t m; begin < end; begin += m) {
         void *row[PLEAT_MAP_ARRAYS];
-        m = least(PACK, end - begin);
+        m = least(most, end - begin);
         for (int k = 0; k < w->arrays; k++) {
             const int64_t before = begin * w->width[k];
-            row[k] = dense[k] ? (char *)w->data[k] + before : (char *)pack[k];
-            if (dense[k])
+            row[k] = dense[k] ? (char *)w->data[k] + before : pack[k];
+            if (dense[k] || (repeats[k] && begin > first))
                 continue;
-            void *first = (void *)((uintptr_t)pack[k] - (uintptr_t)before); /* where element 0 would be */
+            void *start = (void *)((uintptr_t)pack[k] - (uintptr_t)before); /* where element 0 would be */
             if (k == 0)
-                copy[k].from = first;
+                copy[k].from = start;
             else {
-                copy[k].to = first;
+                copy[k].to = start;
                 PLEAT_K(copy_kernels).copy(&copy[k], begin, begin + m);
             }
         }
@@ -102,35 +109,83 @@ static void map_packed(const pleat_map_work *w, int64_t begin, int64_t end)
     }
 }
 
+/* Whether an array's elements are neither side by side nor one, repeated, along the last dimension. */
+static bool is_apart(const pleat_map_work *w, int k)
+{
+    const int64_t stride = w->stride[k][w->ndim - 1];
+    return stride != 0 && stride != 1;
+}
+
+/* Some lines, from p on, by tiles: of the inputs that lie otherwise each is packed, as what shares a cache line there
+ * belongs to different lines here. */
+static void map_tiles(const pleat_map_work *w, const place *p, int64_t lines)
+{
+    _Alignas(PLEAT_VECTOR_BYTES) char pack[PLEAT_MAP_ARRAYS - 1][TILE];
+    const int last = w->ndim - 1;
+    for (int64_t column = 0, n; column < w->dim[last]; column += n) {
+        n = least(COLUMNS, w->dim[last] - column);
+        int64_t stride[PLEAT_MAP_ARRAYS], line[PLEAT_MAP_ARRAYS];
+        char *at[PLEAT_MAP_ARRAYS];
+        for (int k = 0; k < w->arrays; k++) {
+            stride[k] = w->stride[k][last];
+            line[k] = w->stride[k][last - 1];
+            at[k] = p->at[k] + column * stride[k] * w->width[k];
+            if (k == 0 || !is_apart(w, k))
+                continue;
+            const pleat_dtype dtype = of_width[w->width[k]];
+            const pleat_copy_work copy = { .ndim = 2,
+                                           .dim = { lines, n },
+                                           .to_stride = { n, 1 },
+                                           .from_stride = { line[k], stride[k] },
+                                           .to = pack[k - 1],
+                                           .from = at[k],
+                                           .to_dtype = dtype,
+                                           .from_dtype = dtype };
+            PLEAT_K(copy_kernels).copy(&copy, 0, lines * n);
+            stride[k] = 1;
+            line[k] = n;
+            at[k] = pack[k - 1];
+        }
+        for (int64_t l = 0; l < lines; l++) {
+            void *row[PLEAT_MAP_ARRAYS];
+            for (int k = 0; k < w->arrays; k++)
+                row[k] = at[k] + l * line[k] * w->width[k];
+            w->row(row, stride, n, w->param);
+        }
+    }
+}
+
 static void map(const pleat_map_work *w, int64_t begin, int64_t end)
 {
     const int last = w->ndim - 1;
     if (begin >= end)
         return;
-    if (last == 0) {
-        int64_t stride[PLEAT_MAP_ARRAYS];
-        void *row[PLEAT_MAP_ARRAYS];
-        for (int k = 0; k < w->arrays; k++) {
-            stride[k] = w->stride[k][0];
-            row[k] = (char *)w->data[k] + begin * stride[k] * w->width[k];
-        }
-        w->row(row, stride, end - begin, w->param);
-        return;
-    }
-    if (w->dim[last] < SHORT) {
+    if (last > 0 && w->dim[last] < SHORT) {
         map_packed(w, begin, end);
         return;
     }
-    int64_t stride[PLEAT_MAP_ARRAYS];
-    for (int k = 0; k < w->arrays; k++)
+    int64_t stride[PLEAT_MAP_ARRAYS], most = 0; /* lines of a tile */
+    for (int k = 0; k < w->arrays; k++) {
         stride[k] = w->stride[k][last];
+        if (last > 0 && k > 0 && is_apart(w, k))
+            most = least(most ? most : TILE, TILE / COLUMNS / w->width[k]);
+    }
     place p = place_of(w, begin);
-    for (int64_t n; begin < end; begin += n, step(w, &p, n)) {
+    while (begin < end) {
+        const int64_t n = run_of(w, &p, end - begin);
+        if (most && n == w->dim[last] && end - begin > n) {
+            const int64_t lines = least(least(most, (end - begin) / n), w->dim[last - 1] - p.index[last - 1]);
+            map_tiles(w, &p, lines);
+            step(w, &p, last - 1, lines);
+            begin += lines * n;
+            continue;
+        }
         void *row[PLEAT_MAP_ARRAYS];
         for (int k = 0; k < w->arrays; k++)
             row[k] = p.at[k];
-        n = run_of(w, &p, end - begin);
         w->row(row, stride, n, w->param);
+        step(w, &p, last, n);
+        begin += n;
     }
 }
 

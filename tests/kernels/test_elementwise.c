@@ -174,15 +174,22 @@ START_TEST(same_bits)
 }
 END_TEST
 
-/* The walk: every shape, every cut, against an index computed the long way. */
+static int64_t offset_of(const pleat_map_work *w, int k, int64_t element)
+{
+    int64_t at = 0;
+    for (int d = w->ndim - 1; d >= 0; d--) {
+        at += element % w->dim[d] * w->stride[k][d];
+        element /= w->dim[d];
+    }
+    return at;
+}
+
+/* The walk: every shape, every cut, against an index computed the long way. What is between is not written to. */
 START_TEST(walk)
 {
+    enum { MOST = 30000 };
     const struct pleat_elementwise_kernels *k = pleat_kernels_get()->elementwise;
-    static float a[2000], b[2000], y[2000];
-    for (int i = 0; i < 2000; i++) {
-        a[i] = (float)i;
-        b[i] = (float)(3 * i + 1);
-    }
+    static double data[3][MOST];
     const pleat_map_work works[] = {
         { .ndim = 1, .dim = { 1 }, .stride = { { 1 }, { 1 }, { 1 } } },
         { .ndim = 2, .dim = { 6, 70 }, .stride = { { 70, 1 }, { 1, 6 }, { 0, 1 } } },
@@ -191,33 +198,40 @@ START_TEST(walk)
         { .ndim = 3, .dim = { 3, 4, 5 }, .stride = { { 20, 5, 1 }, { 1, 3, 12 }, { 0, 1, 0 } } },
         { .ndim = 4, .dim = { 2, 3, 4, 9 }, .stride = { { 108, 36, 9, 1 }, { 400, 120, 20, 2 }, { 9, 0, 0, 1 } } },
         { .ndim = 2, .dim = { 0, 7 }, .stride = { { 7, 1 }, { 7, 1 }, { 7, 1 } } },
+        { .ndim = 2, .dim = { 400, 28 }, .stride = { { 28, 1 }, { 28, 1 }, { 0, 1 } } }, /* one run for all */
+        { .ndim = 2, .dim = { 400, 28 }, .stride = { { 28, 1 }, { 1, 0 }, { 28, 1 } } },
+        { .ndim = 2, .dim = { 400, 28 }, .stride = { { 1, 400 }, { 28, 1 }, { 1, 400 } } },
+        { .ndim = 3, .dim = { 3, 70, 130 }, .stride = { { 9100, 130, 1 }, { 9100, 1, 70 }, { 0, 0, 2 } } }, /* tiles */
+        { .ndim = 3, .dim = { 2, 5, 64 }, .stride = { { 320, 64, 1 }, { 1, 128, 2 }, { 64, 0, 1 } } },
+        { .ndim = 2, .dim = { 133, 67 }, .stride = { { 1, 133 }, { 1, 133 }, { 67, 1 } } },
     };
-    for (size_t i = 0; i < sizeof works / sizeof *works; i++) {
-        pleat_map_work w = works[i];
-        w.row = k->add[0];
+    for (size_t i = 0; i < 2 * sizeof works / sizeof *works; i++) {
+        const int which = i % 2;
+        pleat_map_work w = works[i / 2];
+        w.row = k->add[which];
         w.arrays = 3;
-        w.data[0] = y;
-        w.data[1] = a;
-        w.data[2] = b;
         int64_t numel = 1;
         for (int d = 0; d < w.ndim; d++)
             numel *= w.dim[d];
-        for (int j = 0; j < 3; j++)
-            w.width[j] = sizeof(float);
-        for (int64_t grain = 1; grain < 50; grain += 7) {
-            memset(y, 0, sizeof y);
+        for (int j = 0; j < 3; j++) {
+            w.data[j] = data[j];
+            w.width[j] = which ? 8 : 4;
+            for (int e = 0; e < MOST; e++)
+                set(data[j], which, e, (j + 1) * e + j);
+        }
+        for (int64_t grain = 1; grain < 2 * numel + 8; grain = grain < 50 ? grain + 7 : grain * 5) {
+            for (int e = 0; e < MOST; e++)
+                set(data[0], which, e, -1);
             for (int64_t at = 0; at < numel; at += grain)
                 k->map(&w, at, at + grain < numel ? at + grain : numel);
             for (int64_t e = 0; e < numel; e++) {
-                int64_t rest = e, ai = 0, bi = 0;
-                for (int d = w.ndim - 1; d >= 0; d--) {
-                    ai += rest % w.dim[d] * w.stride[1][d];
-                    bi += rest % w.dim[d] * w.stride[2][d];
-                    rest /= w.dim[d];
-                }
-                ck_assert(y[e] == a[ai] + b[bi]);
+                const int64_t y = offset_of(&w, 0, e);
+                ck_assert(get(data[0], which, (int)y) == get(data[1], which, (int)offset_of(&w, 1, e)) +
+                                                             get(data[2], which, (int)offset_of(&w, 2, e)));
+                set(data[0], which, (int)y, -1);
             }
-            ck_assert(y[numel] == 0);
+            for (int e = 0; e < MOST; e++)
+                ck_assert(get(data[0], which, e) == -1);
         }
     }
 }
