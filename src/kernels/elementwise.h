@@ -56,8 +56,9 @@ typedef struct {
     X(leaky_relu_grad) /* a where b > 0, else p a */                                                                   \
     X(prelu)           /* a where a > 0, else b a */                                                                   \
     X(add_relu)        /* max(a + b, 0), NaN for NaN */                                                                \
-    X(huber)           /* c (d - c / 2), d = a - b, c = min(max(d, -p), p) */                                          \
-    X(huber_grad)      /* a min(max(b - c, -p), p) */                                                                  \
+    X(huber)           /* q c (d - c / 2), d = a - b, c = min(max(d, -p), p) */                                        \
+    X(huber_grad)      /* q a min(max(b - c, -p), p) */                                                                \
+    X(bce)             /* (b - 1) max(log(1 - a), -100) - b max(log(a), -100), for 0 <= a <= 1 */                      \
     X(maximum)         /* NaN where one is */                                                                          \
     X(minimum)         /* NaN where one is */                                                                          \
     X(larger_grad)     /* 0 where b < c, a / 2 where b = c, else a */                                                  \
@@ -79,7 +80,7 @@ typedef struct {
     X(sin_grad)                                                                                                        \
     X(cos_grad)                                                                                                        \
     X(expm1)                                                                                                           \
-    X(log1p)     /* for a >= 0 */                                                                                      \
+    X(log1p)     /* for a > -1 */                                                                                      \
     X(elu)       /* q a where a > 0, else q p (exp(a) - 1) */                                                          \
     X(elu_grad)  /* q a where b > 0, else q p a exp(b) */                                                              \
     X(silu)      /* a sigmoid(a) */                                                                                    \

@@ -282,6 +282,12 @@ PLEAT_INLINE V FN(huber)(V x, V delta)
     return clamped * (x - clamped * (T)0.5);
 }
 
+PLEAT_INLINE V FN(bce)(V x, V target)
+{
+    const V least = FN(splat)(-100), yes = FN(log)(x);
+    return (target - 1) * PICK(x < 1, FN(log1p)(-x), least) - target * PICK(yes > least, yes, least);
+}
+
 PLEAT_INLINE V FN(softplus)(V x)
 {
     return PICK(x > 0, x, ZERO) + FN(log1p)(FN(exp_falling)(-FN(abs)(x)));
@@ -379,8 +385,9 @@ static void power_row_f32(void *const *array, const int64_t *stride, int64_t n, 
 }
 #endif
 ROW(clamp, 1, FN(clamp)(x[0], p[0], p[1]))
-ROW(huber, 2, FN(huber)(x[0] - x[1], p[0]))
-ROW(huber_grad, 3, x[0] * FN(clamp)(x[1] - x[2], -p[0], p[0]))
+ROW(huber, 2, p[1] * FN(huber)(x[0] - x[1], p[0]))
+ROW(huber_grad, 3, p[1] * x[0] * FN(clamp)(x[1] - x[2], -p[0], p[0]))
+ROW(bce, 2, FN(bce)(x[0], x[1]))
 ROW(clamp_grad, 2, PICK((x[1] > p[0]) & (x[1] < p[1]), x[0], ZERO))
 ROW(hardtanh_grad, 2, PICK((x[1] <= p[0]) | (x[1] >= p[1]), ZERO, x[0]))
 ROW(relu, 1, FN(relu)(x[0]))

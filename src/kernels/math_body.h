@@ -236,7 +236,7 @@ PLEAT_INLINE V FN(log)(V x)
     return PICK((x > 0) & (x < infinity), y, special);
 }
 
-/* For x >= 0. */
+/* For x > -1. */
 PLEAT_INLINE V FN(log1p)(V x)
 {
     const T infinity = BIT(__builtin_inff, __builtin_inf)();

@@ -3,7 +3,7 @@
  * target too.
  *
  *   huber       c (d - c / 2), c = d clamped to [-delta, delta]: d^2 / 2 inside, delta (|d| - delta / 2) outside;
- *               its gradient is c
+ *               its gradient is c; both times 1 / beta for smooth_l1
  *   with logits (1 - t) x - (1 + (w - 1) t) logsigmoid(x), which no x makes overflow
  *
  * binary_cross_entropy is an op, for its logarithms are cut off at -100 but its gradient goes on: (x - t) / (x (1 -
@@ -18,6 +18,7 @@
 #include <pleat/scope.h>
 
 #include <math.h>
+#include <stdatomic.h>
 
 static const pleat_loss_opts no_opts;
 
@@ -91,9 +92,9 @@ PLEAT_FORWARD(huber)
 
 static pleat_status huber_backward(pleat_call *call)
 {
-    const double delta = ((const pleat_map_params *)call->params)->p;
-    pleat_tensor *clamped = pleat_clamp(pleat_sub(call->in[X], call->in[TARGET]), -delta, delta);
-    pleat_tensor *g = pleat_mul(call->grad_out[0], clamped);
+    const pleat_map_params *s = call->params;
+    pleat_tensor *clamped = pleat_clamp(pleat_sub(call->in[X], call->in[TARGET]), -s->p, s->p);
+    pleat_tensor *g = pleat_mul(call->grad_out[0], pleat_mul_scalar(clamped, s->q));
     if (pleat_wants(call, X))
         call->grad_in[X] = g;
     if (pleat_wants(call, TARGET))
@@ -104,7 +105,7 @@ static pleat_status huber_backward(pleat_call *call)
 static pleat_status huber_kernel(pleat_call *call)
 {
     const pleat_spec *x = &call->in_spec[X];
-    const double delta = ((const pleat_map_params *)call->params)->p;
+    const pleat_map_params *s = call->params;
     for (int i = X; i <= TARGET; i++) {
         if (!pleat_wants(call, i))
             continue;
@@ -112,7 +113,7 @@ static pleat_status huber_kernel(pleat_call *call)
         if (!call->grad_in[i])
             return pleat_pending();
         pleat_map(PLEAT_ROW(huber_grad)[x->dtype == PLEAT_F64], call->grad_in[i],
-                  (pleat_tensor *[]){ call->grad_out[0], call->in[i], call->in[TARGET - i] }, 3, delta, 0);
+                  (pleat_tensor *[]){ call->grad_out[0], call->in[i], call->in[TARGET - i] }, 3, s->p, s->q);
     }
     return PLEAT_OK;
 }
@@ -131,9 +132,9 @@ const pleat_op pleat_op_huber = {
     .backward_kernel = huber_kernel,
 };
 
-static pleat_tensor *huber(pleat_tensor *x, pleat_tensor *target, double delta)
+static pleat_tensor *huber(pleat_tensor *x, pleat_tensor *target, double delta, double scale)
 {
-    return pleat_apply(&pleat_op_huber, (pleat_tensor *[]){ x, target }, 2, &(pleat_map_params){ delta, 0 });
+    return pleat_apply(&pleat_op_huber, (pleat_tensor *[]){ x, target }, 2, &(pleat_map_params){ delta, scale });
 }
 
 pleat_tensor *pleat_huber_loss(pleat_tensor *x, pleat_tensor *target, double delta, const pleat_loss_opts *opts)
@@ -141,7 +142,7 @@ pleat_tensor *pleat_huber_loss(pleat_tensor *x, pleat_tensor *target, double del
     const loss_call call = begin("huber_loss", x, target, opts);
     if (!(delta > 0))
         pleat_fail(PLEAT_EINVAL, "delta must be above 0, not %g", delta);
-    return finish(&call, pleat_pending() == PLEAT_OK ? huber(x, target, delta) : NULL);
+    return finish(&call, pleat_pending() == PLEAT_OK ? huber(x, target, delta, 1) : NULL);
 }
 
 pleat_tensor *pleat_smooth_l1_loss(pleat_tensor *x, pleat_tensor *target, double beta, const pleat_loss_opts *opts)
@@ -151,8 +152,7 @@ pleat_tensor *pleat_smooth_l1_loss(pleat_tensor *x, pleat_tensor *target, double
         pleat_fail(PLEAT_EINVAL, "beta must be 0 or more, not %g", beta);
     if (pleat_pending() != PLEAT_OK)
         return finish(&call, NULL);
-    return finish(&call,
-                  beta == 0 ? pleat_abs(pleat_sub(x, target)) : pleat_mul_scalar(huber(x, target, beta), 1 / beta));
+    return finish(&call, beta == 0 ? pleat_abs(pleat_sub(x, target)) : huber(x, target, beta, 1 / beta));
 }
 
 pleat_tensor *pleat_binary_cross_entropy_with_logits(pleat_tensor *x, pleat_tensor *target, pleat_tensor *pos_weight,
@@ -197,38 +197,34 @@ static pleat_status bce_infer(const pleat_call *call, pleat_spec *out)
 
 typedef struct {
     pleat_dtype dtype;
-    const void *x, *target;
-    void *y;
-} bce_job;
+    const void *x;
+    atomic_bool outside; /* something is no probability */
+} bce_range;
 
-#define BCE(T, log1p_, log_, max_)                                                                                     \
-    for (int64_t i = begin; i < end; i++) {                                                                            \
-        const T x = ((const T *)job->x)[i], t = ((const T *)job->target)[i];                                           \
-        ((T *)job->y)[i] = (t - 1) * max_(log1p_(-x), -100) - t * max_(log_(x), -100);                                 \
-    }
-
-static void bce_range(int64_t begin, int64_t end, void *ctx)
+static void bce_check(int64_t begin, int64_t end, void *ctx)
 {
-    const bce_job *job = ctx;
-    if (job->dtype == PLEAT_F32)
-        BCE(float, log1pf, logf, fmaxf)
-    else
-        BCE(double, log1p, log, fmax)
+    bce_range *range = ctx;
+    bool inside = true;
+    for (int64_t i = begin; i < end; i++) {
+        const double x = real_at(range->x, range->dtype, i);
+        inside &= (x >= 0) & (x <= 1);
+    }
+    if (!inside)
+        atomic_store(&range->outside, true);
 }
 
 static pleat_status bce_forward(pleat_call *call)
 {
-    bce_job job = { call->in_spec[0].dtype, pleat_data(call->in[0]), pleat_data(call->in[1]),
-                    pleat_data_mut(call->out[0]) };
+    bce_range range = { call->in_spec[0].dtype, pleat_data(call->in[0]), false };
     const int64_t n = pleat_numel(call->in[0]);
-    for (int64_t i = 0; i < n; i++) {
-        const double x = real_at(job.x, job.dtype, i);
+    pleat_parallel_for(n, 1 << 15, bce_check, &range);
+    for (int64_t i = 0; i < n && range.outside; i++) {
+        const double x = real_at(range.x, range.dtype, i);
         if (!(x >= 0 && x <= 1))
             return pleat_fail(PLEAT_EINVAL, "input %g at %lld is no probability: it must be from 0 to 1", x,
                               (long long)i);
     }
-    pleat_parallel_for(n, 1024, bce_range, &job);
-    return PLEAT_OK;
+    return pleat_map_forward(call, PLEAT_ROW(bce));
 }
 
 static pleat_status bce_backward(pleat_call *call)
