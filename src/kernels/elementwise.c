@@ -60,8 +60,9 @@ enum { SHORT = 64, RUN = 1 << 13, TILE = 1 << 14, COLUMNS = 64 };
 static const pleat_dtype of_width[] = { [1] = PLEAT_U8, [4] = PLEAT_F32, [8] = PLEAT_I64 }; /* only moved */
 
 /* Where the last dimension is short, a call a run would be mostly calling. So the arrays that do not lie in the shape's
- * own order are packed, many runs to a row; once for all if they repeat one run. */
-static void map_packed(const pleat_map_work *w, int64_t begin, int64_t end)
+ * own order are packed, many runs to a row; once for all if they repeat one run. A function of its own, as the next
+ * one, for the sake of the others' stack. */
+static __attribute__((noinline)) void map_packed(const pleat_map_work *w, int64_t begin, int64_t end)
 {
     static const int64_t ones[PLEAT_MAP_ARRAYS] = { 1, 1, 1, 1 };
     const int64_t run = w->dim[w->ndim - 1];
@@ -118,7 +119,7 @@ static bool is_apart(const pleat_map_work *w, int k)
 
 /* Some lines, from p on, by tiles: of the inputs that lie otherwise each is packed, as what shares a cache line there
  * belongs to different lines here. */
-static void map_tiles(const pleat_map_work *w, const place *p, int64_t lines)
+static __attribute__((noinline)) void map_tiles(const pleat_map_work *w, const place *p, int64_t lines)
 {
     _Alignas(PLEAT_VECTOR_BYTES) char pack[PLEAT_MAP_ARRAYS - 1][TILE];
     const int last = w->ndim - 1;
@@ -165,10 +166,16 @@ static void map(const pleat_map_work *w, int64_t begin, int64_t end)
         return;
     }
     int64_t stride[PLEAT_MAP_ARRAYS], most = 0; /* lines of a tile */
+    void *row[PLEAT_MAP_ARRAYS];
     for (int k = 0; k < w->arrays; k++) {
         stride[k] = w->stride[k][last];
-        if (last > 0 && k > 0 && is_apart(w, k))
+        row[k] = (char *)w->data[k] + begin * stride[k] * w->width[k];
+        if (k > 0 && is_apart(w, k))
             most = least(most ? most : TILE, TILE / COLUMNS / w->width[k]);
+    }
+    if (last == 0) {
+        w->row(row, stride, end - begin, w->param);
+        return;
     }
     place p = place_of(w, begin);
     while (begin < end) {
@@ -180,7 +187,6 @@ static void map(const pleat_map_work *w, int64_t begin, int64_t end)
             begin += lines * n;
             continue;
         }
-        void *row[PLEAT_MAP_ARRAYS];
         for (int k = 0; k < w->arrays; k++)
             row[k] = p.at[k];
         w->row(row, stride, n, w->param);

@@ -492,7 +492,16 @@ PLEAT_INLINE void FN(put_direct)(const pleat_gemm_work *w, int64_t i, int64_t j,
     FN(put)(c, sum, w->row_bias, i, w->col_bias, j, w->accumulate, w->relu);
 }
 
-static void FN(direct_sums)(const pleat_gemm_work *w, int64_t i, int rows, int64_t j, int vectors)
+/* A vector of row i of C, of which the first `old` columns have been put already. */
+static void FN(put_vector)(const pleat_gemm_work *w, int64_t i, int64_t j, V sum, int old)
+{
+    T e[VL];
+    FN(store)(e, sum);
+    for (int n = old; n < VL; n++)
+        FN(put_direct)(w, i, j + n, e[n]);
+}
+
+static void FN(direct_sums)(const pleat_gemm_work *w, int64_t i, int rows, int64_t j, int vectors, int old)
 {
     const T *a = (const T *)w->a + i * w->a_row, *b = (const T *)w->b + j;
     V sum[4][2];
@@ -504,14 +513,22 @@ static void FN(direct_sums)(const pleat_gemm_work *w, int64_t i, int rows, int64
         FN(direct_columns)(w, a, b, 1, 2, sum);
     else if (vectors == 2)
         FN(direct_columns)(w, a, b, rows, 2, sum);
+    else if (rows == 4)
+        FN(direct_columns)(w, a, b, 4, 1, sum);
     else
         FN(direct_columns)(w, a, b, rows, 1, sum);
-    for (int r = 0; r < rows; r++) {
-        T e[2 * VL];
-        FN(store)(e, sum[r][0]);
-        FN(store)(e + VL, sum[r][1]);
-        for (int n = 0; n < vectors * VL; n++)
-            FN(put_direct)(w, i + r, j + n, e[n]);
+    const bool plain = w->c_col == 1 && !w->row_bias && !w->col_bias && !w->accumulate && !w->relu;
+    T *c = (T *)w->c + i * w->c_row + j;
+    for (int r = 0; r < rows; r++, c += w->c_row) {
+        if (plain) {
+            FN(store)(c, sum[r][0]);
+            if (vectors > 1)
+                FN(store)(c + VL, sum[r][1]);
+        } else {
+            FN(put_vector)(w, i + r, j, sum[r][0], old);
+            if (vectors > 1)
+                FN(put_vector)(w, i + r, j + VL, sum[r][1], 0);
+        }
     }
 }
 
@@ -520,12 +537,12 @@ static void FN(direct)(const pleat_gemm_work *w)
     const T *a = w->a, *b = w->b;
     int64_t done = 0; /* columns */
     if (w->b_col == 1) {
-        done = w->n / VL * VL;
-        for (int64_t j = 0; j < done;) {
-            const int vectors = done - j >= 2 * VL ? 2 : 1;
+        while (w->n >= VL && done < w->n) { /* the last vector overlaps the one before */
+            const int64_t j = least(done, w->n - VL);
+            const int vectors = w->n - j >= 2 * VL ? 2 : 1;
             for (int64_t i = 0; i < w->m; i += 4)
-                FN(direct_sums)(w, i, w->m - i < 4 ? (int)(w->m - i) : 4, j, vectors);
-            j += vectors * VL;
+                FN(direct_sums)(w, i, w->m - i < 4 ? (int)(w->m - i) : 4, j, vectors, (int)(done - j));
+            done = j + vectors * VL;
         }
     } else if (w->b_row == 1 && w->a_col == 1) {
         done = w->n;
