@@ -1,7 +1,8 @@
 /* Cases of single ops, a line each, for ops.c, which includes this with a CASE of its own; peer_torch.py has the same
  * lines. CASE(op, sizes, what the case's text says behind the shape, kinds of the inputs, arrays of the first one's
  * size that are read and written, what is computed). Sizes: IMAGES, of which LARGE is beyond the caches and SMALL is
- * not, or ROWS. Kinds: those of input_of in ops.c; w is of shape (C), b (1, C, 1, 1). */
+ * not, or ROWS, of which LINES are one. Kinds: those of input_of in ops.c; w is of shape (C), b (1, C, 1, 1), r as long
+ * as the last dimension. */
 
 /* Pointwise */
 CASE(relu, IMAGES, "", "x", 2, pleat_relu(in[0]))
@@ -11,6 +12,8 @@ CASE(exp, IMAGES, "", "x", 2, pleat_exp(in[0]))
 CASE(add, IMAGES, "", "xx", 3, pleat_add(in[0], in[1]))
 CASE(mul, IMAGES, "", "xx", 3, pleat_mul(in[0], in[1]))
 CASE(add_bcast_c, IMAGES, "", "xb", 2, pleat_add(in[0], in[1]))
+CASE(add_row, SMALL, "", "xr", 2, pleat_add(in[0], in[1]))
+CASE(mul_nhwc, LARGE | SMALL, "", "xx", 3, pleat_mul(last_channels(in[0]), last_channels(in[1])))
 CASE(log, SMALL, "", "p", 2, pleat_log(in[0]))
 CASE(sqrt, SMALL, "", "p", 2, pleat_sqrt(in[0]))
 CASE(rsqrt, SMALL, "", "p", 2, pleat_rsqrt(in[0]))
@@ -25,6 +28,7 @@ CASE(erf, SMALL, "", "x", 2, pleat_erf(in[0]))
 CASE(maximum, SMALL, "", "xx", 3, pleat_maximum(in[0], in[1]))
 CASE(lt, SMALL, "", "yy", 2.25, pleat_lt(in[0], in[1]))
 CASE(where, SMALL, "", "xxc", 3.25, pleat_where(in[2], in[0], in[1]))
+CASE(where_zero, SMALL, "", "xc", 2.25, pleat_where(in[1], in[0], pleat_scalar(0, PLEAT_F32)))
 CASE(leaky_relu, SMALL, "", "x", 2, pleat_leaky_relu(in[0], 0.1))
 CASE(elu, SMALL, "", "x", 2, pleat_elu(in[0], 1))
 CASE(silu, SMALL, "", "x", 2, pleat_silu(in[0]))
@@ -38,15 +42,18 @@ CASE(cast, SMALL, " to float64", "x", 3, pleat_cast(in[0], PLEAT_F64))
 CASE(dropout, SMALL, "", "x", 2, pleat_dropout(in[0], 0.5))
 
 /* Shapes and copies */
-CASE(transpose_copy, IMAGES, " NCHW->NHWC", "x", 2, pleat_contiguous(pleat_permute(in[0], PLEAT_DIMS(0, 2, 3, 1))))
+CASE(transpose_copy, IMAGES, " NCHW->NHWC", "x", 2, pleat_contiguous(last_channels(in[0])))
 CASE(transpose_hw, LARGE | SMALL, "", "x", 2, pleat_contiguous(pleat_transpose(in[0], 2, 3)))
 CASE(cat, LARGE | SMALL, " by C", "xx", 4, pleat_cat(in, 2, 1))
+CASE(cat_w, LARGE | SMALL, " by W", "xx", 4, pleat_cat(in, 2, 3))
+CASE(stack, LARGE | SMALL, " behind W", "xx", 4, pleat_stack(in, 2, 4))
 CASE(repeat, LARGE | SMALL, " C twice", "x", 3, pleat_repeat(in[0], PLEAT_SHAPE(1, 2, 1, 1)))
 CASE(pad, LARGE | SMALL, " by 2", "x", 2.3, pleat_pad(in[0], (int64_t[]){ 2, 2, 2, 2 }, 4, NULL))
 CASE(flip_w, LARGE | SMALL, "", "x", 2, pleat_flip(in[0], PLEAT_DIMS(3)))
 CASE(flip_n, LARGE | SMALL, "", "x", 2, pleat_flip(in[0], PLEAT_DIMS(0)))
 CASE(roll_h, LARGE | SMALL, " by 3", "x", 2, pleat_roll(in[0], PLEAT_SHAPE(3), PLEAT_DIMS(2)))
 CASE(index_select, LARGE | SMALL, " of N", "xi", 2, pleat_index_select(in[0], 0, in[1]))
+CASE(embedding, ROWS, "", "xi", 2, pleat_embedding(in[1], in[0], NULL))
 CASE(pixel_shuffle, LARGE, " by 2", "x", 2, pleat_pixel_shuffle(in[0], 2))
 CASE(pixel_unshuffle, SMALL, " by 2", "x", 2, pleat_pixel_unshuffle(in[0], 2))
 
@@ -57,6 +64,7 @@ CASE(sum_nhw, IMAGES, " over NHW", "x", 1, pleat_sum_dims(in[0], PLEAT_DIMS(0, 2
 CASE(mean_w, LARGE, "", "x", 1, pleat_mean_dims(in[0], PLEAT_DIMS(3), false))
 CASE(amax_c, LARGE, "", "x", 1, pleat_amax(in[0], PLEAT_DIMS(1), false))
 CASE(amax_w, LARGE, "", "x", 1, pleat_amax(in[0], PLEAT_DIMS(3), false))
+CASE(max_c, LARGE, " with places", "x", 1, max_of(in[0], 1))
 CASE(argmax_c, LARGE, "", "y", 1, pleat_argmax(in[0], 1, false))
 CASE(argmax_w, LARGE, "", "y", 1, pleat_argmax(in[0], 3, false))
 CASE(prod_w, LARGE, "", "p", 1, pleat_prod(in[0], PLEAT_DIMS(3), false))
@@ -65,6 +73,8 @@ CASE(std_w, LARGE, "", "x", 1, pleat_std(in[0], PLEAT_DIMS(3), 1, false))
 CASE(norm, LARGE, "", "x", 1, pleat_norm(in[0], 2, PLEAT_DIMS(), false))
 CASE(logsumexp_c, LARGE, "", "x", 1, pleat_logsumexp(in[0], PLEAT_DIMS(1), false))
 CASE(logsumexp_w, LARGE, "", "x", 1, pleat_logsumexp(in[0], PLEAT_DIMS(3), false))
+CASE(sort, LINES, "", "x", 2, sorted(in[0], 0))
+CASE(topk, LINES, " of 5", "x", 1, sorted(in[0], 5))
 CASE(cumsum_c, LARGE, "", "x", 2, pleat_cumsum(in[0], 1))
 CASE(cumsum_w, LARGE, "", "x", 2, pleat_cumsum(in[0], 3))
 
@@ -78,6 +88,9 @@ CASE(nearest, SMALL, " by 2", "x", 5, pleat_interpolate(in[0], &(pleat_interpola
 CASE(bilinear, SMALL, " by 2", "x", 5,
      pleat_interpolate(in[0], &(pleat_interpolate_opts){ .mode = PLEAT_BILINEAR, .scale = { 2, 2 } }))
 CASE(batch_norm, IMAGES, " training", "xww", 2, pleat_batch_norm(in[0], in[1], in[2], NULL, NULL, true, NULL))
+CASE(layer_norm, ROWS, "", "xww", 2, pleat_layer_norm(in[0], PLEAT_SHAPE(pleat_size(in[0], 1)), in[1], in[2], 1e-5))
+CASE(layer_norm, LARGE, " over W", "xrr", 2, pleat_layer_norm(in[0], PLEAT_SHAPE(28), in[1], in[2], 1e-5))
+CASE(group_norm, LARGE | SMALL, " of 2", "xww", 2, pleat_group_norm(in[0], 2, in[1], in[2], 1e-5))
 
 /* Softmax and losses */
 CASE(softmax, ROWS, "", "x", 2, pleat_softmax(in[0], 1))
@@ -88,4 +101,7 @@ CASE(softmax_w, LARGE, "", "x", 2, pleat_softmax(in[0], 3))
 CASE(mse_loss, LARGE, "", "xy", 2, pleat_mse_loss(in[0], in[1], NULL))
 CASE(l1_loss, LARGE, "", "xy", 2, pleat_l1_loss(in[0], in[1], NULL))
 CASE(huber_loss, LARGE, "", "xy", 2, pleat_huber_loss(in[0], in[1], 0.5, NULL))
+CASE(smooth_l1_loss, LARGE, "", "xy", 2, pleat_smooth_l1_loss(in[0], in[1], 0.5, NULL))
+CASE(bce, LARGE, " of sigmoid", "xc", 2,
+     pleat_binary_cross_entropy(pleat_sigmoid(in[0]), pleat_cast(in[1], PLEAT_F32), NULL))
 CASE(bce_with_logits, LARGE, "", "xy", 2, pleat_binary_cross_entropy_with_logits(in[0], in[1], NULL, NULL))

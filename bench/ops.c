@@ -169,6 +169,8 @@ static const pleat_conv_transpose2d_opts transposed[] = {
     { .stride = { 2, 2 }, .padding = { 1, 1 } },
     { .stride = { 2, 3 }, .padding = { 1, 0 }, .dilation = { 3, 1 }, .output_padding = { 1, 2 } },
     { .stride = { 1, 1 } },
+    { .stride = { 2, 2 } },
+    { .stride = { 2, 2 }, .padding = { 1, 1 }, .output_padding = { 1, 1 } },
 };
 
 static pleat_tensor *conv_transpose2d(const bench_case *c, pleat_tensor *const *in)
@@ -208,7 +210,8 @@ static void add_convolutions(void)
         { "vit", 16, 3, 224, 224, 192, 16, 16, 0, 1, 1 },    { "down1x1", 8, 256, 28, 28, 512, 1, 2, 0, 1, 1 },
         { "1x1-7", 16, 512, 7, 7, 512, 1, 1, 0, 1, 1 },      { "disc-out", 64, 256, 4, 4, 100, 4, 1, 0, 1, 1 },
         { "d2", 8, 64, 28, 28, 64, 3, 1, 2, 1, 2 },          { "d4", 8, 64, 28, 28, 64, 3, 1, 4, 1, 4 },
-        { "d2-14", 8, 256, 14, 14, 256, 3, 1, 2, 1, 2 },
+        { "d2-14", 8, 256, 14, 14, 256, 3, 1, 2, 1, 2 },     { "rn18-s2", 8, 64, 56, 56, 128, 3, 2, 1, 1, 1 },
+        { "rn18-s4", 8, 256, 14, 14, 512, 3, 2, 1, 1, 1 },
     };
     for (size_t i = 0; i < sizeof conv / sizeof *conv; i++) {
         const int n = conv[i].n, in = conv[i].c, h = conv[i].h, w = conv[i].w, o = conv[i].o, k = conv[i].k;
@@ -227,11 +230,10 @@ static void add_convolutions(void)
     static const struct {
         const char *name;
         int n, c, h, w, o, kh, kw;
-    } back[] = { { "dcgan", 16, 64, 8, 8, 32, 4, 4 },
-                 { "dcgan2", 16, 32, 16, 16, 16, 4, 4 },
-                 { "odd", 8, 32, 16, 16, 64, 3, 2 },
-                 { "dcgan-in", 64, 100, 1, 1, 256, 4, 4 } };
-    for (int i = 0; i < 4; i++) {
+    } back[] = { { "dcgan", 16, 64, 8, 8, 32, 4, 4 },  { "dcgan2", 16, 32, 16, 16, 16, 4, 4 },
+                 { "odd", 8, 32, 16, 16, 64, 3, 2 },   { "dcgan-in", 64, 100, 1, 1, 256, 4, 4 },
+                 { "unet2", 8, 64, 28, 28, 32, 2, 2 }, { "unet3", 8, 64, 28, 28, 32, 3, 3 } };
+    for (int i = 0; i < 6; i++) {
         const int n = back[i].n, in = back[i].c, h = back[i].h, w = back[i].w, o = back[i].o;
         const int kh = back[i].kh, kw = back[i].kw;
         const pleat_hw out =
@@ -266,6 +268,26 @@ static void add_convolutions(void)
 
 static const pleat_window halving = { .kernel = { 3, 3 }, .stride = { 2, 2 }, .padding = { 1, 1 } };
 
+static pleat_tensor *last_channels(pleat_tensor *x)
+{
+    return pleat_permute(x, PLEAT_DIMS(0, 2, 3, 1));
+}
+
+static pleat_tensor *max_of(pleat_tensor *x, int dim)
+{
+    pleat_tensor *values, *places;
+    return pleat_max(x, dim, false, &values, &places) == PLEAT_OK ? values : NULL;
+}
+
+/* The k largest of each row, or all of them from the smallest on. */
+static pleat_tensor *sorted(pleat_tensor *x, int64_t k)
+{
+    pleat_tensor *values, *places;
+    const pleat_status status =
+        k ? pleat_topk(x, k, 1, true, &values, &places) : pleat_sort(x, 1, false, &values, &places);
+    return status == PLEAT_OK ? values : NULL;
+}
+
 /* What line c->arg[0] computes. */
 static pleat_tensor *line_of(const bench_case *c, pleat_tensor *const *in)
 {
@@ -285,7 +307,7 @@ static void add_lines(void)
     static const pleat_shape shape[] = { { 4, { 128, 64, 32, 32 } }, { 4, { 64, 64, 28, 28 } },
                                          { 4, { 64, 6, 28, 28 } },   { 2, { 64, 10 } },
                                          { 2, { 128, 1000 } },       { 2, { 8192, 1000 } } };
-    enum { LARGE = 2, SMALL = 4, IMAGES = 7, ROWS = 56 }; /* one bit a shape */
+    enum { LARGE = 2, SMALL = 4, IMAGES = 7, LINES = 16, ROWS = 56 }; /* one bit a shape */
     static const struct {
         const char *op, *what, *kinds;
         int sizes, number;
@@ -310,6 +332,7 @@ static void add_lines(void)
             for (int n = 0; c.kinds[n]; n++)
                 c.shape[n] = c.kinds[n] == 'w'          ? PLEAT_SHAPE(d[1])
                              : c.kinds[n] == 'b'        ? PLEAT_SHAPE(1, d[1], 1, 1)
+                             : c.kinds[n] == 'r'        ? PLEAT_SHAPE(d[shape[i].ndim - 1])
                              : strchr("it", c.kinds[n]) ? PLEAT_SHAPE(d[0])
                                                         : shape[i];
             both(c);

@@ -100,7 +100,8 @@ for name, n, c, h, w, o, k, s, p, g, d in [
         ('vit', 16, 3, 224, 224, 192, 16, 16, 0, 1, 1), ('down1x1', 8, 256, 28, 28, 512, 1, 2, 0, 1, 1),
         ('1x1-7', 16, 512, 7, 7, 512, 1, 1, 0, 1, 1), ('disc-out', 64, 256, 4, 4, 100, 4, 1, 0, 1, 1),
         ('d2', 8, 64, 28, 28, 64, 3, 1, 2, 1, 2), ('d4', 8, 64, 28, 28, 64, 3, 1, 4, 1, 4),
-        ('d2-14', 8, 256, 14, 14, 256, 3, 1, 2, 1, 2)]:
+        ('d2-14', 8, 256, 14, 14, 256, 3, 1, 2, 1, 2), ('rn18-s2', 8, 64, 56, 56, 128, 3, 2, 1, 1, 1),
+        ('rn18-s4', 8, 256, 14, 14, 512, 3, 2, 1, 1, 1)]:
     span = (k - 1) * d + 1
     pixels = n * ((h + 2 * p - span) // s + 1) * ((w + 2 * p - span) // s + 1)
     for cl in (False, True):
@@ -113,7 +114,9 @@ for name, n, c, h, w, o, k, s, p, d, out in [
         ('dcgan', 16, 64, 8, 8, 32, (4, 4), (2, 2), (1, 1), (1, 1), (0, 0)),
         ('dcgan2', 16, 32, 16, 16, 16, (4, 4), (2, 2), (1, 1), (1, 1), (0, 0)),
         ('odd', 8, 32, 16, 16, 64, (3, 2), (2, 3), (1, 0), (3, 1), (1, 2)),
-        ('dcgan-in', 64, 100, 1, 1, 256, (4, 4), (1, 1), (0, 0), (1, 1), (0, 0))]:
+        ('dcgan-in', 64, 100, 1, 1, 256, (4, 4), (1, 1), (0, 0), (1, 1), (0, 0)),
+        ('unet2', 8, 64, 28, 28, 32, (2, 2), (2, 2), (0, 0), (1, 1), (0, 0)),
+        ('unet3', 8, 64, 28, 28, 32, (3, 3), (2, 2), (1, 1), (1, 1), (1, 1))]:
     ho = (h - 1) * s[0] - 2 * p[0] + d[0] * (k[0] - 1) + out[0] + 1
     wo = (w - 1) * s[1] - 2 * p[1] + d[1] * (k[1] - 1) + out[1] + 1
     for cl in (False, True):
@@ -132,7 +135,7 @@ for n, c, h in [(16, 3, 32), (64, 32, 28), (8, 64, 56)]:
 # ---- The lines of cases.h: op, sizes, what is said behind the shape, kinds of inputs, arrays, what is computed ----
 
 SIZES = [(128, 64, 32, 32), (64, 64, 28, 28), (64, 6, 28, 28), (64, 10), (128, 1000), (8192, 1000)]
-LARGE, SMALL, IMAGES, ROWS = 2, 4, 7, 56  # one bit a size
+LARGE, SMALL, IMAGES, LINES, ROWS = 2, 4, 7, 16, 56  # one bit a size
 CHANNELS_LAST = ('max_pool2d', 'avg_pool2d', 'adaptive_avg_pool2d', 'nearest', 'bilinear', 'batch_norm')
 
 
@@ -144,7 +147,7 @@ def input_of(kind, shape, cl):
         return torch.rand(*shape) < 0.5
     if kind in 'it':
         return torch.randint(shape[kind == 't'], shape[:1])
-    own = {'w': (channels,), 'b': (1, channels, 1, 1)}.get(kind, shape)
+    own = {'w': (channels,), 'b': (1, channels, 1, 1), 'r': shape[-1:]}.get(kind, shape)
     return rand(*own, grad=kind != 'y', cl=cl and own == shape)
 
 
@@ -157,6 +160,8 @@ for op, sizes, what, kinds, arrays, f in [
         ('add', IMAGES, '', 'xx', 3, torch.add),
         ('mul', IMAGES, '', 'xx', 3, torch.mul),
         ('add_bcast_c', IMAGES, '', 'xb', 2, torch.add),
+        ('add_row', SMALL, '', 'xr', 2, torch.add),
+        ('mul_nhwc', LARGE | SMALL, '', 'xx', 3, lambda x, y: x.permute(0, 2, 3, 1) * y.permute(0, 2, 3, 1)),
         ('log', SMALL, '', 'p', 2, torch.log),
         ('sqrt', SMALL, '', 'p', 2, torch.sqrt),
         ('rsqrt', SMALL, '', 'p', 2, torch.rsqrt),
@@ -171,6 +176,7 @@ for op, sizes, what, kinds, arrays, f in [
         ('maximum', SMALL, '', 'xx', 3, torch.maximum),
         ('lt', SMALL, '', 'yy', 2.25, torch.lt),
         ('where', SMALL, '', 'xxc', 3.25, lambda x, y, c: torch.where(c, x, y)),
+        ('where_zero', SMALL, '', 'xc', 2.25, lambda x, c: torch.where(c, x, 0)),
         ('leaky_relu', SMALL, '', 'x', 2, lambda x: F.leaky_relu(x, 0.1)),
         ('elu', SMALL, '', 'x', 2, F.elu),
         ('silu', SMALL, '', 'x', 2, F.silu),
@@ -186,12 +192,15 @@ for op, sizes, what, kinds, arrays, f in [
         ('transpose_copy', IMAGES, ' NCHW->NHWC', 'x', 2, lambda x: x.permute(0, 2, 3, 1).contiguous()),
         ('transpose_hw', LARGE | SMALL, '', 'x', 2, lambda x: x.transpose(2, 3).contiguous()),
         ('cat', LARGE | SMALL, ' by C', 'xx', 4, lambda x, y: torch.cat([x, y], 1)),
+        ('cat_w', LARGE | SMALL, ' by W', 'xx', 4, lambda x, y: torch.cat([x, y], 3)),
+        ('stack', LARGE | SMALL, ' behind W', 'xx', 4, lambda x, y: torch.stack([x, y], 4)),
         ('repeat', LARGE | SMALL, ' C twice', 'x', 3, lambda x: x.repeat(1, 2, 1, 1)),
         ('pad', LARGE | SMALL, ' by 2', 'x', 2.3, lambda x: F.pad(x, (2, 2, 2, 2))),
         ('flip_w', LARGE | SMALL, '', 'x', 2, lambda x: x.flip(3)),
         ('flip_n', LARGE | SMALL, '', 'x', 2, lambda x: x.flip(0)),
         ('roll_h', LARGE | SMALL, ' by 3', 'x', 2, lambda x: x.roll(3, 2)),
         ('index_select', LARGE | SMALL, ' of N', 'xi', 2, lambda x, i: x.index_select(0, i)),
+        ('embedding', ROWS, '', 'xi', 2, lambda x, i: F.embedding(i, x)),
         ('pixel_shuffle', LARGE, ' by 2', 'x', 2, lambda x: F.pixel_shuffle(x, 2)),
         ('pixel_unshuffle', SMALL, ' by 2', 'x', 2, lambda x: F.pixel_unshuffle(x, 2)),
         # Reductions
@@ -201,6 +210,7 @@ for op, sizes, what, kinds, arrays, f in [
         ('mean_w', LARGE, '', 'x', 1, lambda x: x.mean(3)),
         ('amax_c', LARGE, '', 'x', 1, lambda x: x.amax(1)),
         ('amax_w', LARGE, '', 'x', 1, lambda x: x.amax(3)),
+        ('max_c', LARGE, ' with places', 'x', 1, lambda x: x.max(1).values),
         ('argmax_c', LARGE, '', 'y', 1, lambda x: x.argmax(1)),
         ('argmax_w', LARGE, '', 'y', 1, lambda x: x.argmax(3)),
         ('prod_w', LARGE, '', 'p', 1, lambda x: x.prod(3)),
@@ -209,6 +219,8 @@ for op, sizes, what, kinds, arrays, f in [
         ('norm', LARGE, '', 'x', 1, torch.norm),
         ('logsumexp_c', LARGE, '', 'x', 1, lambda x: x.logsumexp(1)),
         ('logsumexp_w', LARGE, '', 'x', 1, lambda x: x.logsumexp(3)),
+        ('sort', LINES, '', 'x', 2, lambda x: x.sort(1).values),
+        ('topk', LINES, ' of 5', 'x', 1, lambda x: x.topk(5, 1).values),
         ('cumsum_c', LARGE, '', 'x', 2, lambda x: x.cumsum(1)),
         ('cumsum_w', LARGE, '', 'x', 2, lambda x: x.cumsum(3)),
         # Pooling, other sizes, normalisation
@@ -220,6 +232,9 @@ for op, sizes, what, kinds, arrays, f in [
         ('nearest', SMALL, ' by 2', 'x', 5, lambda x: F.interpolate(x, scale_factor=2)),
         ('bilinear', SMALL, ' by 2', 'x', 5, lambda x: F.interpolate(x, scale_factor=2, mode='bilinear')),
         ('batch_norm', IMAGES, ' training', 'xww', 2, lambda x, g, b: F.batch_norm(x, None, None, g, b, True)),
+        ('layer_norm', ROWS, '', 'xww', 2, lambda x, g, b: F.layer_norm(x, x.shape[1:], g, b)),
+        ('layer_norm', LARGE, ' over W', 'xrr', 2, lambda x, g, b: F.layer_norm(x, x.shape[3:], g, b)),
+        ('group_norm', LARGE | SMALL, ' of 2', 'xww', 2, lambda x, g, b: F.group_norm(x, 2, g, b)),
         # Softmax and losses
         ('softmax', ROWS, '', 'x', 2, lambda x: F.softmax(x, 1)),
         ('log_softmax', ROWS, '', 'x', 2, lambda x: F.log_softmax(x, 1)),
@@ -229,6 +244,8 @@ for op, sizes, what, kinds, arrays, f in [
         ('mse_loss', LARGE, '', 'xy', 2, F.mse_loss),
         ('l1_loss', LARGE, '', 'xy', 2, F.l1_loss),
         ('huber_loss', LARGE, '', 'xy', 2, lambda x, y: F.huber_loss(x, y, delta=0.5)),
+        ('smooth_l1_loss', LARGE, '', 'xy', 2, lambda x, y: F.smooth_l1_loss(x, y, beta=0.5)),
+        ('bce', LARGE, ' of sigmoid', 'xc', 2, lambda x, c: F.binary_cross_entropy(x.sigmoid(), c.float())),
         ('bce_with_logits', LARGE, '', 'xy', 2, F.binary_cross_entropy_with_logits)]:
     for shape in [s for i, s in enumerate(SIZES) if sizes & 1 << i]:
         for cl in (False, True)[:1 + (op in CHANNELS_LAST)]:
