@@ -1,43 +1,74 @@
 /* Lines: topk for every dtype (line_topk_body.h), and cumulative sums (line_cumsum_body.h: of floats, side by side). */
 #include "kernels/line.h"
 
-#define NANS
+#include "kernels/vector.h"
+
+#include <string.h>
+
+enum {
+    /* Keys that are sorted by comparing each with each, which takes less than by digits. */
+    SORTED_FEW = 6 * PLEAT_VECTOR_BYTES,
+    SOME = PLEAT_TOPK_SPARE / 2 /* elements that are looked at at once */
+};
+
+#define KEY int32_t
+#define MOST INT32_MAX
+#define T uint8_t
+#define FN(name) name##_u8
+#include "kernels/line_topk_body.h"
+#undef T
+#undef FN
+#define REAL float
 #define T float
 #define FN(name) name##_f32
 #include "kernels/line_topk_body.h"
 #undef T
 #undef FN
-#define T double
-#define FN(name) name##_f64
-#include "kernels/line_topk_body.h"
-#undef T
-#undef FN
-#undef NANS
+#undef REAL
+#undef KEY
+#undef MOST
+#define KEY int64_t
+#define MOST INT64_MAX
 #define T int64_t
 #define FN(name) name##_i64
 #include "kernels/line_topk_body.h"
 #undef T
 #undef FN
 #define T uint8_t
-#define FN(name) name##_u8
+#define FN(name) name##_long_u8
 #include "kernels/line_topk_body.h"
 #undef T
 #undef FN
+#define REAL double
+#define T double
+#define FN(name) name##_f64
+#include "kernels/line_topk_body.h"
+#undef T
+#undef FN
+#define T float
+#define FN(name) name##_long_f32
+#include "kernels/line_topk_body.h"
+#undef T
+#undef FN
+#undef REAL
+#undef KEY
+#undef MOST
 
-static void topk(const pleat_topk_work *w, void *heap, int64_t begin, int64_t end)
+static void topk(const pleat_topk_work *w, void *scratch, int64_t begin, int64_t end)
 {
+    const bool narrow = pleat_topk_key(w->dtype, w->length) == sizeof(int32_t);
     switch (w->dtype) {
     case PLEAT_F32:
-        topk_f32(w, heap, begin, end);
+        (narrow ? topk_f32 : topk_long_f32)(w, scratch, begin, end);
         break;
     case PLEAT_F64:
-        topk_f64(w, heap, begin, end);
+        topk_f64(w, scratch, begin, end);
         break;
     case PLEAT_I64:
-        topk_i64(w, heap, begin, end);
+        topk_i64(w, scratch, begin, end);
         break;
     case PLEAT_U8:
-        topk_u8(w, heap, begin, end);
+        (narrow ? topk_u8 : topk_long_u8)(w, scratch, begin, end);
         break;
     }
 }

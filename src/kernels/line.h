@@ -26,9 +26,30 @@ typedef struct {
     void *y;
 } pleat_cumsum_work;
 
+enum { PLEAT_TOPK_SPARE = 128 };
+
+/* Elements that topk collects before it sorts them. */
+static inline int64_t pleat_topk_room(int64_t length, int64_t k)
+{
+    const int64_t room = k < 32 ? 64 : 2 * k;
+    return room < length ? room : length;
+}
+
+/* Bytes of a key and of a place. */
+static inline int64_t pleat_topk_key(pleat_dtype dtype, int64_t length)
+{
+    return (dtype == PLEAT_F32 || dtype == PLEAT_U8) && length <= INT32_MAX ? 4 : 8;
+}
+
+/* Bytes of two lists of keys and places; a multiple of 64, so that no two threads share a cache line. */
+static inline int64_t pleat_topk_scratch(pleat_dtype dtype, int64_t length, int64_t k)
+{
+    return ((pleat_topk_room(length, k) + PLEAT_TOPK_SPARE) * 4 * pleat_topk_key(dtype, length) + 63) / 64 * 64;
+}
+
 struct pleat_line_kernels {
-    /* Lines begin to end - 1. heap has room for k values and k indices of 8 bytes each. */
-    void (*topk)(const pleat_topk_work *work, void *heap, int64_t begin, int64_t end);
+    /* Lines begin to end - 1. scratch has pleat_topk_scratch bytes. */
+    void (*topk)(const pleat_topk_work *work, void *scratch, int64_t begin, int64_t end);
     void (*cumsum)(const pleat_cumsum_work *work, int64_t begin, int64_t end);
 };
 

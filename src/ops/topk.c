@@ -40,14 +40,14 @@ static pleat_status infer(const pleat_call *call, pleat_spec *out)
 
 typedef struct {
     pleat_topk_work work;
-    char *heaps;
-    int64_t heap; /* bytes of each */
+    char *scratch;
+    int64_t bytes; /* of each thread */
 } job;
 
 static void lines(int64_t begin, int64_t end, void *ctx)
 {
     const job *j = ctx;
-    pleat_kernels_get()->line->topk(&j->work, j->heaps + pleat_worker() * j->heap, begin, end);
+    pleat_kernels_get()->line->topk(&j->work, j->scratch + pleat_worker() * j->bytes, begin, end);
 }
 
 static pleat_status forward(pleat_call *call)
@@ -57,8 +57,7 @@ static pleat_status forward(pleat_call *call)
     int dim;
     if (call->out[0]->numel == 0 || pleat_resolve_dim(p->dim, x->shape.ndim, &dim) != PLEAT_OK)
         return pleat_pending();
-    job j = { .heap = (p->k * 16 + 63) / 64 * 64, /* so that no two share a cache line */
-              .work = { .dtype = x->dtype,
+    job j = { .work = { .dtype = x->dtype,
                         .length = x->shape.ndim > 0 ? x->shape.dim[dim] : 1,
                         .inner = 1,
                         .k = p->k,
@@ -68,11 +67,12 @@ static pleat_status forward(pleat_call *call)
                         .index = (int64_t *)(void *)pleat_tensor_address(call->out[1]) } };
     for (int d = dim + 1; d < x->shape.ndim; d++)
         j.work.inner *= x->shape.dim[d];
-    j.heaps = pleat_alloc((size_t)(pleat_threads() * j.heap));
-    if (!j.heaps)
+    j.bytes = pleat_topk_scratch(x->dtype, j.work.length, p->k);
+    j.scratch = pleat_alloc((size_t)(pleat_threads() * j.bytes));
+    if (!j.scratch)
         return PLEAT_ENOMEM;
     pleat_parallel_for(x->numel / j.work.length, GRAIN / j.work.length, lines, &j);
-    pleat_free(j.heaps);
+    pleat_free(j.scratch);
     return PLEAT_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <pleat/op.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Place n of the order is element `index` if exactly n elements of the line come before it. */
@@ -62,6 +63,90 @@ START_TEST(sort_is_all_of_it)
     ck_assert_ok(pleat_sort(pleat_zeros(PLEAT_SHAPE(2, 0), PLEAT_F32), 1, true, &v, NULL));
     ck_assert_ok(pleat_sort(pleat_zeros(PLEAT_SHAPE(), PLEAT_F32), 0, true, &v, NULL));
     ck_assert_int_eq(pleat_ndim(v), 0);
+}
+END_TEST
+
+typedef struct {
+    double v;
+    int64_t place;
+} placed;
+
+static int up(const void *a, const void *b)
+{
+    const placed *p = a, *q = b;
+    if (p->v < q->v || (isnan(q->v) && !isnan(p->v)))
+        return -1;
+    if (p->v > q->v || (isnan(p->v) && !isnan(q->v)))
+        return 1;
+    return p->place < q->place ? -1 : 1;
+}
+
+static int down(const void *a, const void *b)
+{
+    const placed *p = a, *q = b;
+    const bool equal = p->v == q->v || (isnan(p->v) && isnan(q->v));
+    return equal ? up(a, b) : up(b, a);
+}
+
+/* Few different values, the odd ones among them; many; in order; in order from behind. */
+static pleat_tensor *line_of_kind(int kind, pleat_shape shape, pleat_dtype dtype)
+{
+    const int64_t n = shape.dim[1];
+    if (kind < 2) {
+        pleat_tensor *x = pleat_cast(pleat_affine(pleat_randn(shape, PLEAT_F64), kind ? 100 : 1, 0), PLEAT_I64);
+        x = pleat_cast(x, dtype);
+        const double reals[] = { (double)NAN, -(double)NAN, -0.0, 0.0, (double)INFINITY, -(double)INFINITY };
+        const double integers[] = { (double)INT64_MIN, 9e18, 0, 255, 1, -1 };
+        for (int64_t i = 0; dtype != PLEAT_U8 && i < n; i += 2)
+            pleat_fill_(pleat_narrow(x, 1, i, 1), (dtype == PLEAT_I64 ? integers : reals)[i / 2 % 6]);
+        return x;
+    }
+    pleat_tensor *x = pleat_reshape(pleat_arange(0, (double)n, 1, PLEAT_I64), PLEAT_SHAPE(1, n, 1));
+    x = kind == 2 ? x : pleat_flip(x, PLEAT_DIMS(1));
+    return pleat_contiguous(pleat_cast(pleat_expand(x, shape), dtype));
+}
+
+/* What is collected of a line is sorted by comparing up to 96, 192 or 384 elements, by the instruction set, and by
+ * digits beyond; where k is not the whole line, it is collected 64 at a time until there are 64, or twice k. */
+START_TEST(lines_of_every_length)
+{
+    const int64_t sizes[] = { 1, 2, 7, 8, 9, 31, 33, 63, 64, 65, 96, 97, 128, 192, 193, 257, 384, 385, 1000 };
+    pleat_seed(4);
+    for (size_t size = 0; size < sizeof sizes / sizeof *sizes; size++)
+        for (pleat_dtype dtype = PLEAT_F32; dtype <= PLEAT_U8; dtype++)
+            for (int variant = 0; variant < 16; variant++) {
+                const pleat_scope scope = pleat_scope_begin();
+                const int64_t n = sizes[size], inner = variant & 1 ? 3 : 1;
+                const bool largest = variant & 2;
+                const pleat_shape shape = PLEAT_SHAPE(2, n, inner);
+                pleat_tensor *x = line_of_kind(variant / 4, shape, dtype);
+                const size_t bytes = pleat_dtype_size(dtype);
+                const char *data = pleat_data(x);
+                const int64_t ks[] = { 1, 5, 31, 32, 33, 64, 65, n / 2, n - 1, n };
+                placed order[6][1000];
+                for (int64_t line = 0; line < 2 * inner; line++) {
+                    for (int64_t i = 0; i < n; i++)
+                        order[line][i] = (placed){ pleat_at(x, (int64_t[]){ line / inner, i, line % inner }), i };
+                    qsort(order[line], (size_t)n, sizeof **order, largest ? down : up);
+                }
+                for (size_t c = 0; c < sizeof ks / sizeof *ks; c++) {
+                    const int64_t k = ks[c];
+                    if (k > n)
+                        continue;
+                    pleat_tensor *v, *places;
+                    ck_assert_ok(pleat_topk(x, k, 1, largest, &v, &places));
+                    for (int64_t i = 0; i < 2 * k * inner; i++) {
+                        const int64_t line = i / (k * inner) * inner + i % inner,
+                                      want = order[line][i / inner % k].place;
+                        ck_assert_msg(pleat_data_i64(places)[i] == want, "%d of %d, variant %d of dtype %d", (int)k,
+                                      (int)n, variant, (int)dtype);
+                        const int64_t from = (line / inner * n + want) * inner + line % inner;
+                        ck_assert_mem_eq((const char *)pleat_data(v) + (size_t)i * bytes, data + (size_t)from * bytes,
+                                         bytes);
+                    }
+                }
+                pleat_scope_end(scope);
+            }
 }
 END_TEST
 
@@ -151,4 +236,5 @@ START_TEST(refusals)
 }
 END_TEST
 
-RUN_TESTS("topk", in_order, sort_is_all_of_it, sums_that_run, lines_of_any_length, any_threads, refusals)
+RUN_TESTS("topk", in_order, sort_is_all_of_it, lines_of_every_length, sums_that_run, lines_of_any_length, any_threads,
+          refusals)
