@@ -126,4 +126,6 @@ const struct pleat_reduce_kernels PLEAT_K(reduce_kernels) = { .sum = TABLE(sum, 
                                                               .prod = TABLE(prod, prod, f32, 8),
                                                               .max = TABLE(max, max, single, 4),
                                                               .min = TABLE(min, min, single, 4),
-                                                              .arg = { arg_single, arg_f64, arg_i64 } };
+                                                              .arg = { arg_single, arg_f64, arg_i64 },
+                                                              .arg_finish = { arg_finish_single, arg_finish_f64,
+                                                                              arg_finish_i64 } };

@@ -38,9 +38,12 @@ typedef struct {
 struct pleat_reduce_kernels {
     pleat_reduction sum, sum_abs, sum_squares, prod, max, min; /* max and min: NaN where there is one */
     /* y[o - begin] = the place, counted row-major over the reduced dimensions, which the caller leaves in their order,
-     * of the first of the largest (smallest) elements; of the first NaN where there is one. At least one element. */
-    void (*arg[3])(const pleat_reduce_work *work, bool largest, int64_t begin, int64_t end, int64_t elements,
+     * of the first of the largest (smallest) of the elements first to last - 1; of the first NaN where there is one. */
+    void (*arg[3])(const pleat_reduce_work *work, bool largest, int64_t begin, int64_t end, int64_t first, int64_t last,
                    int64_t *y);
+    /* Of the places that blocks have, at[b * pitch + o - begin], in order, those of the whole. */
+    void (*arg_finish[3])(const pleat_reduce_work *work, bool largest, int64_t begin, int64_t end, int64_t blocks,
+                          int64_t pitch, const int64_t *at, int64_t *y);
 };
 
 /* Whether `partial` runs across the outputs for this work. */

@@ -43,6 +43,7 @@ PLEAT_INLINE const FROM *F(block)(const FROM *x, int64_t rows, int64_t *stride, 
 {
     if (n >= LANES)
         return x;
+    memset(copy, 0, LANES * LANES * sizeof *copy);
     if (*stride == n)
         memcpy(copy, x, (size_t)(rows * n) * sizeof *copy);
     else
@@ -57,7 +58,7 @@ PLEAT_INLINE const FROM *F(block)(const FROM *x, int64_t rows, int64_t *stride, 
 PLEAT_INLINE void F(rows)(const FROM *x, int64_t stride, int64_t rows, int64_t n, INTO nothing, F(fold_fn) fold,
                           F(fold_fn) join, INTO *y)
 {
-    FROM copy[LANES * LANES] = { 0 };
+    FROM copy[LANES * LANES];
     F(into) r[LANES];
     x = F(block)(x, rows, &stride, n, copy);
     PLEAT_UNROLL(16)
@@ -293,17 +294,30 @@ PLEAT_INLINE bool F(is_nan)(FROM v)
     return !(v == same);
 }
 
+PLEAT_INLINE bool F(better)(FROM v, FROM best, bool largest)
+{
+    return !F(is_nan)(best) && (F(is_nan)(v) || (largest ? v > best : v < best));
+}
+
 /* Lanes where a NaN, or else the larger (smaller) number, is in v and not yet in best. */
 PLEAT_INLINE F(mask) F(beats)(F(into) v, F(into) best, bool largest)
 {
-    const F(into) same = v, same_best = best;
-    return (largest ? v > best : v < best) | ((v != same) & (best == same_best));
+    const F(into) same = best;
+    return ~(largest ? v <= best : v >= best) & (best == same);
+}
+
+/* Takes over what beats the best, and where that is. */
+PLEAT_INLINE void F(take)(F(into) v, F(mask) here, F(into) * best, F(mask) * at, bool largest)
+{
+    const F(mask) better = F(beats)(v, *best, largest);
+    *best = F(choose)(better, v, *best);
+    *at = (here & better) | (*at & ~better);
 }
 
 /* At most LANES rows of n elements: each lane keeps its best and where that was, the earlier one of equals. */
 PLEAT_INLINE void F(arg_rows)(const FROM *x, int64_t stride, int64_t rows, int64_t n, bool largest, int64_t *y)
 {
-    FROM copy[LANES * LANES] = { 0 };
+    FROM copy[LANES * LANES];
     F(into) r[LANES];
     F(mask) at[LANES];
     x = F(block)(x, rows, &stride, n, copy);
@@ -320,9 +334,7 @@ PLEAT_INLINE void F(arg_rows)(const FROM *x, int64_t stride, int64_t rows, int64
         PLEAT_UNROLL(16)
         for (int64_t i = 0; i < LANES; i++) {
             const F(into) v = F(widen)(x + (i < rows ? i : 0) * stride + begin);
-            const F(mask) better = F(beats)(v, r[i], largest);
-            r[i] = F(choose)(better, v, r[i]);
-            at[i] = (here & better) | (at[i] & ~better);
+            F(take)(v, here, &r[i], &at[i], largest);
         }
     }
     TURNED(r);
@@ -337,40 +349,112 @@ PLEAT_INLINE void F(arg_rows)(const FROM *x, int64_t stride, int64_t rows, int64
         y[i] = at[0][i];
 }
 
-static void F(arg_largest)(const FROM *x, int64_t stride, int64_t rows, int64_t n, int64_t *y)
+/* Columns of n elements, `vectors` of them: the best of each, and its row. */
+PLEAT_INLINE void F(arg_abreast)(const FROM *x, int64_t stride, int64_t n, int vectors, bool largest, int64_t *y)
 {
-    F(arg_rows)(x, stride, rows, n, true, y);
+    F(into) best[4];
+    F(mask) at[4] = { 0 };
+    PLEAT_UNROLL(4)
+    for (int k = 0; k < vectors; k++)
+        best[k] = F(widen)(x + k * LANES);
+    for (int64_t i = 1; i < n; i++) {
+        const F(mask) here = (INDEX)i - (F(mask)){ 0 };
+        PLEAT_UNROLL(4)
+        for (int k = 0; k < vectors; k++)
+            F(take)(F(widen)(x + i * stride + k * LANES), here, &best[k], &at[k], largest);
+    }
+    PLEAT_UNROLL(4)
+    for (int k = 0; k < vectors; k++)
+        for (int64_t l = 0; l < LANES; l++)
+            y[k * LANES + l] = at[k][l];
 }
 
-static void F(arg_smallest)(const FROM *x, int64_t stride, int64_t rows, int64_t n, int64_t *y)
+/* A long row, as columns. */
+PLEAT_INLINE int64_t F(arg_row)(const FROM *x, int64_t n, bool largest)
 {
-    F(arg_rows)(x, stride, rows, n, false, y);
+    enum { COLUMNS = 4 * LANES };
+    int64_t row[COLUMNS], best = 0;
+    F(arg_abreast)(x, COLUMNS, n / COLUMNS, 4, largest, row);
+    for (int64_t c = 0; c < COLUMNS; c++) {
+        const int64_t at = row[c] * COLUMNS + c;
+        if (F(better)(x[at], x[best], largest) || (at < best && !F(better)(x[best], x[at], largest)))
+            best = at;
+    }
+    for (int64_t i = n / COLUMNS * COLUMNS; i < n; i++)
+        if (F(better)(x[i], x[best], largest))
+            best = i;
+    return best;
 }
 
-static void F(arg)(const pleat_reduce_work *w, bool largest, int64_t begin, int64_t end, int64_t elements, int64_t *y)
+/* At least LANES columns of n elements. */
+PLEAT_INLINE void F(arg_columns)(const FROM *x, int64_t stride, int64_t columns, int64_t n, bool largest, int64_t *y)
+{
+    int64_t c = 0;
+    for (; c + 4 * LANES <= columns; c += 4 * LANES)
+        F(arg_abreast)(x + c, stride, n, 4, largest, y + c);
+    for (; c < columns; c += LANES) {
+        c = least(c, columns - LANES);
+        F(arg_abreast)(x + c, stride, n, 1, largest, y + c);
+    }
+}
+
+PLEAT_INLINE void F(arg_towards)(const pleat_reduce_work *w, bool largest, int64_t begin, int64_t end, int64_t first,
+                                 int64_t last, int64_t *y)
 {
     walk kept = walk_at(w->kept, w->kept_dim, w->kept_stride, begin);
-    if (w->reduced == 1 && w->reduced_stride[0] == 1 && elements <= INT32_MAX) {
-        for (int64_t n; begin < end; begin += n, y += n, walk_step(&kept, n)) {
-            n = walk_run(&kept, end - begin < LANES ? end - begin : LANES);
-            const FROM *x = (const FROM *)w->x + kept.offset;
-            (largest ? F(arg_largest) : F(arg_smallest))(x, w->kept_stride[w->kept - 1], n, elements, y);
+    const walk reduced = walk_at(w->reduced, w->reduced_dim, w->reduced_stride, first);
+    const int64_t stride = w->reduced_stride[w->reduced - 1], apart = w->kept_stride[w->kept - 1],
+                  elements = last - first;
+    const bool plain = w->reduced == 1 && elements <= INT32_MAX;
+    for (int64_t n; begin < end; begin += n, y += n, walk_step(&kept, n)) {
+        const FROM *x = (const FROM *)w->x + kept.offset + reduced.offset;
+        n = walk_run(&kept, end - begin);
+        if (plain && apart == 1 && n >= LANES)
+            F(arg_columns)(x, stride, n, elements, largest, y);
+        else if (plain && stride == 1 && (n > 1 || elements < 4 * LANES))
+            F(arg_rows)(x, apart, n = least(n, LANES), elements, largest, y);
+        else if (plain && stride == 1)
+            *y = F(arg_row)(x, elements, largest);
+        else {
+            walk in = reduced;
+            int64_t at = in.offset;
+            n = 1;
+            *y = 0;
+            for (int64_t i = 0; i < elements; i++, walk_step(&in, 1))
+                if (F(better)((x - reduced.offset)[in.offset], (x - reduced.offset)[at], largest)) {
+                    at = in.offset;
+                    *y = i;
+                }
         }
-        return;
+        for (int64_t o = 0; first > 0 && o < n; o++)
+            y[o] += first;
     }
-    for (; begin < end; begin++, walk_step(&kept, 1)) {
-        const FROM *x = (const FROM *)w->x + kept.offset;
-        FROM best = *x;
-        int64_t at = 0;
-        walk in = walk_at(w->reduced, w->reduced_dim, w->reduced_stride, 0);
-        for (int64_t i = 0; i < elements && !F(is_nan)(best); i++, walk_step(&in, 1)) {
-            const FROM v = x[in.offset];
-            if (F(is_nan)(v) || (largest ? v > best : v < best)) {
+}
+
+static void F(arg)(const pleat_reduce_work *w, bool largest, int64_t begin, int64_t end, int64_t first, int64_t last,
+                   int64_t *y)
+{
+    if (largest)
+        F(arg_towards)(w, true, begin, end, first, last, y);
+    else
+        F(arg_towards)(w, false, begin, end, first, last, y);
+}
+
+static void F(arg_finish)(const pleat_reduce_work *w, bool largest, int64_t begin, int64_t end, int64_t blocks,
+                          int64_t pitch, const int64_t *at, int64_t *y)
+{
+    walk kept = walk_at(w->kept, w->kept_dim, w->kept_stride, begin);
+    for (; begin < end; begin++, at++, walk_step(&kept, 1)) {
+        FROM best = 0;
+        for (int64_t b = 0; b < blocks; b++) {
+            const walk in = walk_at(w->reduced, w->reduced_dim, w->reduced_stride, at[b * pitch]);
+            const FROM v = ((const FROM *)w->x)[kept.offset + in.offset];
+            if (b == 0 || F(better)(v, best, largest)) {
                 best = v;
-                at = i;
+                *y = at[b * pitch];
             }
         }
-        *y++ = at;
+        y++;
     }
 }
 

@@ -2,6 +2,7 @@
 #include "ops/ops.h"
 #include "ops/reduce.h"
 #include "tensor/error.h"
+#include "tensor/memory.h"
 #include "tensor/shape.h"
 #include "tensor/tensor.h"
 
@@ -61,17 +62,33 @@ pleat_tensor *pleat_amin(pleat_tensor *x, pleat_dims dims, bool keepdim)
 
 /* ---- argmax, argmin ---- */
 
+enum { LONG_BLOCK = 1 << 16, GRAIN = 1 << 14 }; /* elements: of one output; what is worth a thread's while */
+
 typedef struct {
     pleat_reduce_work work;
     bool largest;
     int type;
-    int64_t elements, *y;
+    int64_t outputs, elements, block, blocks; /* block: how many elements, at most */
+    int64_t *at, *y;                          /* at: blocks x outputs; y where one block is all */
 } job;
 
-static void chunk(int64_t begin, int64_t end, void *ctx)
+/* Units of work are the first block of every output, then the second. */
+static void places(int64_t begin, int64_t end, void *ctx)
 {
     const job *j = ctx;
-    pleat_kernels_get()->reduce->arg[j->type](&j->work, j->largest, begin, end, j->elements, j->y + begin);
+    for (int64_t n; begin < end; begin += n) {
+        const int64_t b = begin / j->outputs, o = begin % j->outputs, first = b * j->block, last = first + j->block;
+        n = j->outputs - o < end - begin ? j->outputs - o : end - begin;
+        pleat_kernels_get()->reduce->arg[j->type](&j->work, j->largest, o, o + n, first,
+                                                  last < j->elements ? last : j->elements, j->at + begin);
+    }
+}
+
+static void finish(int64_t begin, int64_t end, void *ctx)
+{
+    const job *j = ctx;
+    pleat_kernels_get()->reduce->arg_finish[j->type](&j->work, j->largest, begin, end, j->blocks, j->outputs,
+                                                     j->at + begin, j->y + begin);
 }
 
 static pleat_status arg_infer(const pleat_call *call, pleat_spec *out)
@@ -87,15 +104,28 @@ static pleat_status arg_forward(pleat_call *call, bool largest)
     const pleat_tensor *x = call->in[0];
     unsigned mask;
     pleat_dims_mask(p->dims, x->shape.ndim, &mask);
-    job j = {
-        .largest = largest, .type = pleat_reduce_type(x->dtype), .elements = 1, .y = pleat_data_mut(call->out[0])
-    };
+    job j = { .largest = largest,
+              .type = pleat_reduce_type(x->dtype),
+              .outputs = call->out[0]->numel,
+              .elements = 1,
+              .y = pleat_data_mut(call->out[0]) };
     if (x->numel == 0)
         return PLEAT_OK;
     pleat_reduce_split(x, mask, true, &j.work);
     for (int d = 0; d < j.work.reduced; d++)
         j.elements *= j.work.reduced_dim[d];
-    pleat_parallel_for(call->out[0]->numel, 16384 / j.elements + 1, chunk, &j);
+    const bool across = pleat_reduce_across(&j.work);
+    j.block = across ? PLEAT_REDUCE_BLOCK : LONG_BLOCK;
+    j.blocks = (j.elements + j.block - 1) / j.block;
+    j.at = j.blocks == 1 ? j.y : pleat_alloc((size_t)(j.blocks * j.outputs) * sizeof *j.at);
+    if (!j.at)
+        return PLEAT_ENOMEM;
+    const int64_t grain = GRAIN / (j.blocks > 1 ? j.block : j.elements) + 1;
+    pleat_parallel_for(j.blocks * j.outputs, across ? (grain + 63) / 64 * 64 : grain, places, &j); /* whole vectors */
+    if (j.at != j.y) {
+        pleat_parallel_for(j.outputs, GRAIN / j.blocks + 1, finish, &j);
+        pleat_free(j.at);
+    }
     return PLEAT_OK;
 }
 

@@ -181,7 +181,7 @@ static void check_rows(int type, int64_t n, int64_t stride, int64_t range, bool 
                 all[kind]->partial[type](&w, o, end, 0, n, result);
                 all[kind]->finish[type](result, 1, 0, end - o, 1, y);
             } else
-                k->arg[type](&w, kind == 3, o, end, n, at);
+                k->arg[type](&w, kind == 3, o, end, 0, n, at);
             for (int64_t r = o; r < end; r++) {
                 const char *row = x + r * stride * width, *got = (const char *)y + (r - o) * width;
                 if (kind == 0 && type == 2) {
