@@ -3,7 +3,9 @@
 
 enum {
     TURNED = 120, /* elements of the longest lines that are turned: of longer ones the ragged ends matter less */
-    FEW = 2       /* lines that are not worth turning: it takes as long as for a vector of them */
+    FEW = 2,      /* lines that are not worth turning: it takes as long as for a vector of them */
+    WAY = 4096,   /* bytes of one way of the first cache, and how many there are */
+    WAYS = 8
 };
 
 /* float64's log serves both */
@@ -18,10 +20,18 @@ enum {
     {                                                                                                                  \
         (work->dtype == PLEAT_F32 ? name##_f32 : name##_f64)(work, begin, end);                                        \
     }
-EITHER(log_softmax)
-EITHER(softmax)
-EITHER(log_softmax_gradient)
-EITHER(softmax_gradient)
+#define TILED(name)                                                                                                    \
+    static void name(const pleat_softmax_work *work, int64_t begin, int64_t end)                                       \
+    {                                                                                                                  \
+        if (work->dtype == PLEAT_F32)                                                                                  \
+            by_tiles_f32(work, begin, end, name##_f32);                                                                \
+        else                                                                                                           \
+            by_tiles_f64(work, begin, end, name##_f64);                                                                \
+    }
+TILED(log_softmax)
+TILED(softmax)
+TILED(log_softmax_gradient)
+TILED(softmax_gradient)
 EITHER(lse)
 EITHER(cross_entropy_gradient)
 

@@ -360,5 +360,44 @@ static void FN(cross_entropy_gradient)(const pleat_softmax_work *w, int64_t begi
     }
 }
 
+/* A kernel of y = f(x, g) over columns. Where their steps fall on the same few sets of the first cache, lines of it are
+ * lost before the next columns need them: then TILE columns at a time are copied to where they lie close together, and
+ * y back, while what the next ones need is fetched. */
+static void FN(by_tiles)(const pleat_softmax_work *w, int64_t begin, int64_t end,
+                         void (*kernel)(const pleat_softmax_work *, int64_t, int64_t))
+{
+    enum { LINE = 64 / sizeof(T), TILE = 2 * LINE };
+    const int64_t step = w->inner * (int64_t)sizeof(T), even = step & -step; /* the power of two that divides it */
+    const int64_t sets = even < WAY ? WAY / even : 1;
+    if (w->size > TURNED || 2 * w->size <= WAYS * sets) {
+        kernel(w, begin, end);
+        return;
+    }
+    T x[TURNED * TILE], g[TURNED * TILE];
+    pleat_softmax_work tile = *w;
+    tile.lines = tile.inner = TILE;
+    tile.x = tile.y = x;
+    tile.g = g;
+    for (int64_t n; begin < end; begin += n) {
+        const int64_t column = begin % w->inner, first = begin / w->inner * w->size * w->inner + column;
+        n = least(least(end - begin, w->inner - column), TILE);
+        for (int64_t k = 0; k < w->size; k++) {
+            const int64_t at = first + k * w->inner;
+            const T *from[] = { (const T *)w->x + at, w->g ? (const T *)w->g + at : NULL };
+            T *const to[] = { x + k * TILE, g + k * TILE };
+            for (int i = 0; i < 2 && from[i]; i++) {
+                FN(copy_row)(to[i], from[i], 1, n);
+                __builtin_prefetch(from[i] + TILE);
+                __builtin_prefetch(from[i] + TILE + LINE);
+            }
+            __builtin_prefetch((T *)w->y + at, 1);
+            __builtin_prefetch((T *)w->y + at + LINE, 1);
+        }
+        kernel(&tile, 0, n);
+        for (int64_t k = 0; k < w->size; k++)
+            FN(copy_row)((T *)w->y + first + k * w->inner, x + k * TILE, 1, n);
+    }
+}
+
 #undef NOTHING
 #undef EACH_STEP
