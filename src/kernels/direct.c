@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* Sums that the registers hold: pixels of a strip with one and with two vectors; vectors of pixels with up to two,
- * three, four and six output channels; by weight, taps with two vectors of channels, and with as many channels; columns
- * of 5 taps. */
+ * three, four and six output channels; by weight, taps with two vectors of channels, and with one, two, three, four and
+ * six channels; columns of 5 taps. */
 #if defined PLEAT_ISA_avx512 || defined __aarch64__
 #define STRIP_1 16
 #define STRIP_2 14
@@ -18,6 +18,7 @@
 #define COLUMN 16
 #define WALK_TAPS 10
 #define DOTS_1 9
+#define DOTS_2 9
 #define DOTS_3 6
 #define DOTS_4 5
 #define DOTS_6 4
@@ -31,7 +32,8 @@
 #define SLOTS_6 2
 #define COLUMN 8
 #define WALK_TAPS 5
-#define DOTS_1 4
+#define DOTS_1 8
+#define DOTS_2 4
 #define DOTS_3 3
 #define DOTS_4 2
 #define DOTS_6 1
@@ -45,7 +47,8 @@
 #define SLOTS_6 1
 #define COLUMN 8
 #define WALK_TAPS 4
-#define DOTS_1 4
+#define DOTS_1 8
+#define DOTS_2 4
 #define DOTS_3 3
 #define DOTS_4 2
 #define DOTS_6 1

@@ -300,9 +300,10 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
 /* ---- By weight ---- */
 
 /* `rows` channels by `taps` taps over lines of pixels. A line's last vector begins at `last` and overlaps the one
- * before: the gradient is zero where it does. */
+ * before: the gradient is zero where it does. Of a line that is shorter than a vector the mask keeps the next one's
+ * pixels out: zero times NaN would count. */
 PLEAT_INLINE void FN(dots)(int rows, int taps, const T *const *places, int64_t lines, int64_t vectors, int64_t last,
-                           int64_t step, const T *gradient, int64_t gradient_row, T *out)
+                           FN(bits) mask, int64_t step, const T *gradient, int64_t gradient_row, T *out)
 {
     const T *x[9];
     V sum[6][9];
@@ -322,7 +323,7 @@ PLEAT_INLINE void FN(dots)(int rows, int taps, const T *const *places, int64_t l
             V at[9];
             PLEAT_UNROLL(9)
             for (int t = 0; t < taps; t++)
-                at[t] = FN(load)(x[t] + from);
+                at[t] = (V)((FN(bits))FN(load)(x[t] + from) & mask);
             PLEAT_UNROLL(6)
             for (int i = 0; i < rows; i++) {
                 const V g = FN(load)(gradient + i * gradient_row);
@@ -456,6 +457,9 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
     const int64_t *offset = w->phase->offset, all = w->phase->k;
     const int64_t line = w->c.width, step = w->step.h * w->pitch, vectors = (line + VL - 1) / VL, width = w->width;
     const int64_t lines = y_end - y, row = lines * vectors * VL, last = line > VL ? line - VL : 0;
+    FN(bits) mask;
+    for (int64_t e = 0; e < VL; e++)
+        mask[e] = e < line ? -1 : 0;
     /* the image as it is, unless a copy pays for more channels; what comes next is fetched */
     const bool same = w->lanes > 1 && (w->depthwise || w->m == 1) && FN(is_same)(w);
     const int64_t ahead = w->depthwise ? w->c.row : w->c.image;
@@ -472,8 +476,6 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
         }
         if (w->depthwise || o == begin)
             FN(copy_band)(w, x, y, y_end, copy);
-        if (line < VL) /* then vectors run over the last row, and zero times anything must be zero */
-            memset(copy + w->channels * w->plane, 0, VL * sizeof(T));
         if (w->lanes > 1) {
             FN(square)
             (w->patches->taps.h, (const T *)w->c.base + o * w->c.row + n * w->c.image + y * line,
@@ -492,7 +494,8 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
         }
         if (lanes < width)
             memset(gradient + lanes * row, 0, (size_t)((width - lanes) * row) * sizeof(T));
-        const int64_t count = width > 4 ? DOTS_6 : width > 3 ? DOTS_4 : width > 2 ? DOTS_3 : DOTS_1;
+        const int64_t few = width > 2 ? DOTS_3 : width > 1 ? DOTS_2 : DOTS_1;
+        const int64_t count = width > 4 ? DOTS_6 : width > 3 ? DOTS_4 : few;
         for (int64_t k = 0; k < all; k += count) {
             const int64_t taps = all - k < count ? all - k : count;
             const T *places[9];
@@ -500,15 +503,15 @@ static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_
             for (int64_t t = 0; t < count; t++)
                 places[t] = copy + offset[k + (t < taps ? t : 0)]; /* what is left over repeats the first */
             if (width == 6)
-                FN(dots)(6, DOTS_6, places, lines, vectors, last, step, gradient, row, out);
+                FN(dots)(6, DOTS_6, places, lines, vectors, last, mask, step, gradient, row, out);
             else if (width == 4)
-                FN(dots)(4, DOTS_4, places, lines, vectors, last, step, gradient, row, out);
+                FN(dots)(4, DOTS_4, places, lines, vectors, last, mask, step, gradient, row, out);
             else if (width == 3)
-                FN(dots)(3, DOTS_3, places, lines, vectors, last, step, gradient, row, out);
+                FN(dots)(3, DOTS_3, places, lines, vectors, last, mask, step, gradient, row, out);
             else if (width == 2)
-                FN(dots)(2, DOTS_1, places, lines, vectors, last, step, gradient, row, out);
+                FN(dots)(2, DOTS_2, places, lines, vectors, last, mask, step, gradient, row, out);
             else
-                FN(dots)(1, DOTS_1, places, lines, vectors, last, step, gradient, row, out);
+                FN(dots)(1, DOTS_1, places, lines, vectors, last, mask, step, gradient, row, out);
             FN(put_totals)(out, taps * width, add, sums + o * all + k * width);
         }
     }

@@ -120,8 +120,8 @@ pleat_conv_algo pleat_conv_choose(const pleat_product *product, pleat_hw phases,
     if ((taps > 1 && taps < step) || width < 4)
         return PLEAT_CONV_GENERAL;
     if (by_weight) {
-        /* of a shorter row the vectors reach into the next one: zero times NaN would count */
-        if ((m < vector / 4 && width >= vector) || pleat_conv_is_square(product))
+        const bool fills = 4 * width >= 3 * ((width + vector - 1) / vector * vector);
+        if (m < vector / 4 || (m < 4 && fills) || pleat_conv_is_square(product))
             return PLEAT_CONV_PIXELS;
         return product->k < 256 && m * product->n > 1 << 17
                    ? PLEAT_CONV_GENERAL /* few pixels, many weights: the sums come and go more than they grow */

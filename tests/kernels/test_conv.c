@@ -213,7 +213,7 @@ START_TEST(channels_are_apart)
         const int64_t c = 5, plane = 4 * width;
         pleat_conv_shape s = shape_of(1, c, c, c, (pleat_hw){ 4, width }, (pleat_hw){ 3, 3 }, one, one, one);
         float *x = fresh(s.dtype, c * plane), *y = fresh(s.dtype, c * plane), *w = fresh(s.dtype, c * 9);
-        float sum[5];
+        float sum[5], more[3 * 5 * 9];
         void *totals = sum;
         for (int64_t i = 0; i < c * plane; i++)
             x[i] = i / plane % 2 ? NAN : (float)(i % 5);
@@ -231,11 +231,13 @@ START_TEST(channels_are_apart)
         ck_assert_int_eq(pleat_conv_by_weight(&s, x, y, w, &totals), PLEAT_OK);
         for (int64_t i = 0; i < c * 9; i += 3)
             ck_assert(!isnan(w[i]));
-        s = shape_of(1, c, 1, 1, (pleat_hw){ 4, width }, (pleat_hw){ 3, 3 }, one, one, one);
-        totals = sum;
-        ck_assert_int_eq(pleat_conv_by_weight(&s, x, y, w, &totals), PLEAT_OK);
-        for (int64_t i = 0; i < c * 9; i += 3)
-            ck_assert(!isnan(w[i]));
+        for (int64_t few = 1; few < 4; few++) { /* which go over pixels */
+            s = shape_of(1, c, few, 1, (pleat_hw){ 4, width }, (pleat_hw){ 3, 3 }, one, one, one);
+            totals = sum;
+            ck_assert_int_eq(pleat_conv_by_weight(&s, x, y, more, &totals), PLEAT_OK);
+            for (int64_t i = 0; i < few * c * 9; i += 3)
+                ck_assert(!isnan(more[i]));
+        }
         free(x), free(y), free(w);
     }
 }
