@@ -84,6 +84,7 @@ BY_DTYPE(map_sum, pleat_map_places)
 BY_DTYPE(gather, pleat_index_work)
 BY_DTYPE(scatter, pleat_index_work)
 BY_DTYPE(scatter_add, pleat_index_work)
+BY_DTYPE(add_rows, pleat_row_work)
 
 static int64_t outside(const int64_t *index, int64_t n, int64_t size)
 {
@@ -108,5 +109,6 @@ const struct pleat_move_kernels PLEAT_K(move_kernels) = {
     .gather = gather,
     .scatter = scatter,
     .scatter_add = scatter_add,
+    .add_rows = add_rows,
     .outside = outside,
 };

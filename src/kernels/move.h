@@ -5,6 +5,7 @@
  *   gather    here[line, k]        = there[line, index[line, k]]
  *   scatter   there[line, index[line, k]] = here[line, k], the last k wins
  *   scatter_add  the same with +=, k going up
+ *   add_rows  to[o, p, :]          = x[o, p, :] + the sum of from[o, k, :] over the k with index[k] = p, going up
  *
  * map_sum is map's adjoint and scatter_add is gather's. An element that sums are written to is one worker's, and its
  * sums run in a fixed order: no atomics, the same bits for any number of threads. Every dtype; strides in elements. */
@@ -48,12 +49,24 @@ typedef struct {
     void *here, *there;                        /* the one that is read is not written */
 } pleat_index_work;
 
+/* scatter_add with one index for whole rows, told by where they go: each row of the result is written once. The result
+ * is contiguous, x and from have strides for o, for p or k, and within a row. */
+typedef struct {
+    pleat_dtype dtype;
+    int64_t places, columns;
+    int64_t x_stride[3], from_stride[3];
+    const int64_t *first, *list; /* place p takes list[first[p]] to list[first[p + 1] - 1] */
+    const void *x, *from;
+    void *to;
+} pleat_row_work;
+
 struct pleat_move_kernels {
     void (*map)(const pleat_map_places *work, int64_t begin, int64_t end);     /* rows of `to` */
     void (*map_sum)(const pleat_map_places *work, int64_t begin, int64_t end); /* rows of `from` */
     void (*gather)(const pleat_index_work *work, int64_t begin, int64_t end);  /* lines */
     void (*scatter)(const pleat_index_work *work, int64_t begin, int64_t end);
     void (*scatter_add)(const pleat_index_work *work, int64_t begin, int64_t end);
+    void (*add_rows)(const pleat_row_work *work, int64_t begin, int64_t end); /* elements of `to` */
     /* The first of n indices that is not in [0, size); n where all are. */
     int64_t (*outside)(const int64_t *index, int64_t n, int64_t size);
 };

@@ -169,3 +169,40 @@ INDEXED(scatter_add, ADD, ADD_ROW)
 #undef PUT_ROW
 #undef ADD
 #undef ADD_ROW
+
+/* x may be one element for all, as zeros are. */
+static void FN(sum_row)(T *to, const T *x, int64_t x_step, const T *from, int64_t from_step, int64_t n)
+{
+    if (x_step == 1 && from_step == 1)
+        for (int64_t i = 0; i < n; i++)
+            to[i] = (T)(x[i] + from[i]);
+    else if (x_step == 0 && from_step == 1) {
+        const T value = *x;
+        for (int64_t i = 0; i < n; i++)
+            to[i] = (T)(value + from[i]);
+    } else
+        for (int64_t i = 0; i < n; i++)
+            to[i] = (T)(x[i * x_step] + from[i * from_step]);
+}
+
+static void FN(add_rows)(const pleat_row_work *w, int64_t begin, int64_t end)
+{
+    const int64_t *xs = w->x_stride, *fs = w->from_stride;
+    for (int64_t n; begin < end; begin += n) {
+        const int64_t row = begin / w->columns, column = begin % w->columns, outer = row / w->places;
+        const int64_t place = row % w->places, left = w->columns - column;
+        n = left < end - begin ? left : end - begin;
+        const T *x = (const T *)w->x + outer * xs[0] + place * xs[1] + column * xs[2];
+        const T *from = (const T *)w->from + outer * fs[0] + column * fs[2];
+        T *to = (T *)w->to + begin;
+        const int64_t *k = w->list + w->first[place], *const stop = w->list + w->first[place + 1];
+        if (k < stop)
+            FN(sum_row)(to, x, xs[2], from + *k++ * fs[1], fs[2], n);
+        else if (xs[2] == 0)
+            FN(fill_row)(to, *x, n, to + n);
+        else
+            FN(copy_row)(to, 1, x, xs[2], n);
+        for (; k < stop; k++)
+            FN(add_row)(to, 1, from + *k * fs[1], fs[2], n);
+    }
+}

@@ -18,7 +18,8 @@
 enum {
     GRAIN = 1 << 15,
     LEAST_LINES = 16, /* fewer lines side by side would share cache lines among workers */
-    LONG_ROW = 64
+    LONG_ROW = 64,
+    FEW = 16 /* rows, which no worker waits for */
 };
 
 #define INDEX PLEAT_DTYPES(PLEAT_I64)
@@ -470,12 +471,78 @@ static pleat_status index_add_infer(const pleat_call *call, pleat_spec *out)
     return status;
 }
 
+/* t's strides of the dimensions before dim, of dim and of those behind it, if either can be walked as one. */
+static bool strides_about(const pleat_tensor *t, int dim, int64_t *about)
+{
+    int before = dim, behind = t->shape.ndim - dim - 1;
+    int64_t size[PLEAT_MAX_DIMS], stride[2][PLEAT_MAX_DIMS];
+    memcpy(size, t->shape.dim, sizeof size);
+    memcpy(stride[0], t->stride, sizeof stride[0]);
+    memcpy(stride[1], t->stride + dim + 1, (size_t)behind * sizeof *stride[1]);
+    pleat_merge_dims(&behind, size + dim + 1, stride + 1, 1);
+    pleat_merge_dims(&before, size, stride, 1);
+    about[0] = stride[0][0];
+    about[1] = t->stride[dim];
+    about[2] = stride[1][0];
+    return before == 1 && behind == 1;
+}
+
+static void row_chunk(int64_t begin, int64_t end, void *ctx)
+{
+    pleat_kernels_get()->move->add_rows(ctx, begin, end);
+}
+
+/* to = index_add(x, dim, index, from) by rows of the result, told which rows each of them takes: as few passes as there
+ * can be. Not done where rows are short, or where one takes so many that it would keep the others waiting. */
+static bool add_rows(const pleat_tensor *x, int dim, const pleat_tensor *index, const pleat_tensor *from,
+                     pleat_tensor *to, pleat_status *status)
+{
+    pleat_row_work w = { .dtype = to->dtype, .places = x->shape.ndim > 0 ? x->shape.dim[dim] : 1, .columns = 1 };
+    for (int d = dim + 1; d < x->shape.ndim; d++)
+        w.columns *= x->shape.dim[d];
+    if (w.columns < LONG_ROW || !strides_about(x, dim, w.x_stride) || !strides_about(from, dim, w.from_stride))
+        return false;
+    const int64_t *at = (const int64_t *)(const void *)pleat_tensor_address(index), n = index->numel;
+    int64_t *first = pleat_alloc((size_t)(w.places + 1 + n) * sizeof *first), most = 0;
+    if (!first) {
+        *status = PLEAT_ENOMEM;
+        return true;
+    }
+    memset(first, 0, (size_t)(w.places + 1) * sizeof *first);
+    for (int64_t k = 0; k < n; k++) {
+        const int64_t times = ++first[at[k] + 1];
+        most = times > most ? times : most;
+    }
+    const bool even = most <= FEW + n / 4;
+    if (even) {
+        int64_t *list = first + w.places + 1;
+        for (int64_t p = 0; p < w.places; p++) /* where the list of place p ends, */
+            first[p + 1] += first[p];
+        for (int64_t k = n - 1; k >= 0; k--) /* and, filled from behind, where it begins */
+            list[--first[at[k] + 1]] = k;
+        for (int64_t p = 0; p < w.places; p++)
+            first[p] = first[p + 1];
+        first[w.places] = n;
+        w.first = first;
+        w.list = list;
+        w.x = pleat_tensor_address(x);
+        w.from = pleat_tensor_address(from);
+        w.to = pleat_tensor_address(to);
+        pleat_parallel_for(to->numel, GRAIN, row_chunk, &w);
+    }
+    pleat_free(first);
+    return even;
+}
+
 static pleat_status index_add_forward(pleat_call *call)
 {
+    pleat_status status = PLEAT_OK;
     const int dim = dim_of(call);
     const pleat_tensor *index = call->in[1], *from = call->in[2];
     if (check_index(index, call->in[0]->shape, dim) != PLEAT_OK)
         return pleat_pending();
+    if (add_rows(call->in[0], dim, index, from, call->out[0], &status))
+        return status;
     pleat_tensor_assign(call->out[0], call->in[0]);
     run(pleat_kernels_get()->move->scatter_add, dim, at_least_1d(from->shape), index, true, from, call->out[0]);
     return PLEAT_OK;

@@ -59,6 +59,35 @@ START_TEST(selects_from_any_view)
 }
 END_TEST
 
+/* The sum in the order of the index, of short rows and of long ones; of some places none, of some most. */
+START_TEST(adds_rows_to_any_view)
+{
+    pleat_seed(3);
+    for (int dim = 0; dim < 3; dim++)
+        for (int kind = 0; kind <= VIEW_KINDS; kind++)
+            for (int64_t width = 6; width <= 90; width += 84)
+                for (int64_t picks = 1; picks <= 41; picks += 10) {
+                    pleat_shape shape = PLEAT_SHAPE(4, 5, width), many = shape;
+                    many.dim[dim] = picks;
+                    pleat_tensor *x = kind < VIEW_KINDS
+                                          ? random_view(shape, PLEAT_F32, kind)
+                                          : pleat_expand(pleat_full(PLEAT_SHAPE(), -0.5, PLEAT_F32), shape);
+                    pleat_tensor *src = random_view(many, PLEAT_F32, picks == 1 ? 0 : (kind + 1) % VIEW_KINDS);
+                    pleat_tensor *index = index_of(PLEAT_SHAPE(picks), picks == 41 ? 1 : shape.dim[dim]);
+                    pleat_tensor *y = pleat_index_add(x, dim, index, src);
+                    for (int64_t n = 0; n < pleat_numel(y); n++) {
+                        int64_t at[] = { n / (shape.dim[1] * width), n / width % shape.dim[1], n % width };
+                        const int64_t place = at[dim];
+                        float sum = (float)pleat_at(x, at);
+                        for (at[dim] = 0; at[dim] < picks; at[dim]++)
+                            if (pleat_data_i64(index)[at[dim]] == place)
+                                sum += (float)pleat_at(src, at);
+                        ck_assert(element(y, shape, n) == sum);
+                    }
+                }
+}
+END_TEST
+
 START_TEST(of_equal_places_the_last_wins)
 {
     pleat_tensor *x = pleat_set_requires_grad(pleat_zeros(PLEAT_SHAPE(4), PLEAT_F64), true), *g[2];
@@ -87,6 +116,10 @@ START_TEST(every_dtype)
             ck_assert_double_eq(element(y, PLEAT_SHAPE(3, 2), i), rows[i]);
             ck_assert_double_eq(element(z, PLEAT_SHAPE(3, 2), i), sums[i]);
         }
+        pleat_tensor *wide = pleat_repeat(x, PLEAT_SHAPE(1, 50)), *rows_of = pleat_index_select(wide, 0, index);
+        wide = pleat_index_add(wide, 0, index, rows_of);
+        for (int64_t i = 0; i < 300; i++)
+            ck_assert_double_eq(element(wide, PLEAT_SHAPE(3, 100), i), sums[i / 100 * 2 + i % 2]);
         pleat_tensor *hot = pleat_one_hot(index, 4, dtype);
         ck_assert(pleat_shape_equal(pleat_shape_of(hot), PLEAT_SHAPE(3, 4)) && pleat_dtype_of(hot) == dtype);
         for (int64_t i = 0; i < 12; i++)
@@ -110,8 +143,11 @@ static pleat_tensor *sums(void *user)
     pleat_tensor *y = pleat_scatter_add(x, 0, index, src);
     pleat_tensor *flat = pleat_select(index, 1, 0), *z = pleat_index_add(y, 0, flat, src);
     ck_assert_ok(pleat_backward(pleat_sum(pleat_mul(pleat_gather(x, 0, index), src))));
-    return pleat_cat((pleat_tensor *[]){ pleat_detach(z), pleat_grad(x), pleat_detach(pleat_gather(z, 0, index)) }, 3,
-                     0);
+    pleat_tensor *wide = pleat_reshape(
+        pleat_index_add(pleat_ones(PLEAT_SHAPE(5, 800), PLEAT_F32), 0, flat, pleat_repeat(src, PLEAT_SHAPE(1, 20))),
+        PLEAT_SHAPE(100, 40));
+    return pleat_cat(
+        (pleat_tensor *[]){ pleat_detach(z), pleat_grad(x), pleat_detach(pleat_gather(z, 0, index)), wide }, 4, 0);
 }
 
 START_TEST(any_threads)
@@ -189,5 +225,5 @@ START_TEST(refusals)
 }
 END_TEST
 
-RUN_TESTS("gather", gathers_from_any_view, selects_from_any_view, of_equal_places_the_last_wins, every_dtype,
-          any_threads, bad_indices_are_named, refusals)
+RUN_TESTS("gather", gathers_from_any_view, selects_from_any_view, adds_rows_to_any_view, of_equal_places_the_last_wins,
+          every_dtype, any_threads, bad_indices_are_named, refusals)
