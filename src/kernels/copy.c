@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define BLOCK_BYTES (2 << 10)
+
 #define PLEAT_FLOAT 32
 #include "kernels/simd.h"
 /* simd.h's names first */
@@ -184,9 +186,15 @@ static void add_scaled(const pleat_copy_work *w, double scale, int64_t begin, in
     walk(w, begin, end, scale, NULL, adds[w->to_dtype]);
 }
 
+static void join(const pleat_join_work *w, int64_t begin, int64_t end)
+{
+    (width[w->dtype] == 4 ? join_f32 : join_f64)(w, begin, end);
+}
+
 static void fill(void *to, pleat_dtype dtype, double value, int64_t n)
 {
     blocks[dtype][PLEAT_F64](to, 0, 1, &value, 0, 0, 1, n);
 }
 
-const struct pleat_copy_kernels PLEAT_K(copy_kernels) = { .copy = copy, .add_scaled = add_scaled, .fill = fill };
+const struct pleat_copy_kernels
+    PLEAT_K(copy_kernels) = { .copy = copy, .add_scaled = add_scaled, .join = join, .fill = fill };

@@ -106,3 +106,48 @@ static void FN(reverse)(void *to, int64_t tl, int64_t ts, const void *from, int6
     }
 }
 #undef REVERSED
+
+/* Elements from `begin` on of two arrays, or of four, in turn, by whole vectors; where they end. */
+static int64_t FN(interleave)(const void *const *from, int count, int64_t begin, int64_t end, T *to)
+{
+    const T *x[4] = { 0 };
+    int64_t i = begin;
+    for (int j = 0; j < count; j++)
+        x[j] = from[j];
+    for (; count == 2 && i + VL <= end; i += VL) {
+        const V a = FN(load)(x[0] + i), b = FN(load)(x[1] + i);
+        FN(store)(to + 2 * i, PLEAT_LOW(a, b));
+        FN(store)(to + 2 * i + VL, PLEAT_HIGH(a, b));
+    }
+    for (; count == 4 && i + VL <= end; i += VL) {
+        const V a = FN(load)(x[0] + i), b = FN(load)(x[1] + i), c = FN(load)(x[2] + i), d = FN(load)(x[3] + i);
+        const V even[2] = { PLEAT_LOW(a, c), PLEAT_HIGH(a, c) }, odd[2] = { PLEAT_LOW(b, d), PLEAT_HIGH(b, d) };
+        PLEAT_UNROLL(2)
+        for (int h = 0; h < 2; h++) {
+            FN(store)(to + 4 * i + 2 * h * VL, PLEAT_LOW(even[h], odd[h]));
+            FN(store)(to + 4 * i + 2 * h * VL + VL, PLEAT_HIGH(even[h], odd[h]));
+        }
+    }
+    return i;
+}
+
+/* Part by part, in blocks of rows that stay in the cache. */
+static void FN(join)(const pleat_join_work *w, int64_t begin, int64_t end)
+{
+    const int64_t row = w->row, block = BLOCK_BYTES / (row * (int64_t)sizeof(T)) + 1;
+    if (row == w->parts && (row == 2 || row == 4))
+        begin = FN(interleave)(w->from, w->parts, begin, end, w->to);
+    for (int64_t r = begin; r < end; r += block) {
+        const int64_t lines = least(block, end - r);
+        T *to = (T *)w->to + r * row;
+        for (int j = 0; j < w->parts; to += w->n[j++]) {
+            const int64_t n = w->n[j];
+            const T *from = (const T *)w->from[j] + r * n;
+            if (n > 1)
+                FN(plain)(to, row, 1, from, n, 1, lines, n);
+            else
+                for (int64_t l = 0; l < lines; l++)
+                    to[l * row] = from[l];
+        }
+    }
+}

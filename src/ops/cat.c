@@ -1,5 +1,6 @@
 /* cat, and what belongs to it: stack (cat of unsqueezed tensors), split and chunk (cat undone, by views). Each input is
  * copied to its place, whatever its strides; its gradient is that place of the gradient, a view. */
+#include "kernels/copy.h"
 #include "ops/enter.h"
 #include "ops/ops.h"
 #include "tensor/memory.h"
@@ -8,6 +9,8 @@
 #include <pleat/ops.h>
 
 #include <inttypes.h>
+
+enum { GRAIN = 1 << 15, SHORT_ROW = 1 << 10 /* elements */ };
 
 /* ---- cat ---- */
 
@@ -53,9 +56,49 @@ static pleat_status cat_infer(const pleat_call *call, pleat_spec *out)
     return PLEAT_OK;
 }
 
+static void join_chunk(int64_t begin, int64_t end, void *ctx)
+{
+    pleat_kernels_get()->copy->join(ctx, begin, end);
+}
+
+/* Short rows of dense inputs, one after another: in one pass over the result. False where they are not. */
+static bool join(const pleat_call *call, int dim, pleat_status *status)
+{
+    const pleat_tensor *y = call->out[0];
+    pleat_join_work w = { .dtype = y->dtype, .to = pleat_tensor_address(y) };
+    int64_t inner = 1;
+    for (int d = dim + 1; d < y->shape.ndim; d++)
+        inner *= y->shape.dim[d];
+    w.row = y->shape.dim[dim] * inner;
+    bool fits = y->numel > w.row && w.row <= SHORT_ROW && pleat_dtype_size(y->dtype) > 1;
+    for (int i = 0; i < call->inputs && fits; i++)
+        fits = call->in[i]->contiguous;
+    if (!fits)
+        return false;
+    int64_t *n = pleat_alloc((size_t)call->inputs * (sizeof *n + sizeof *w.from));
+    if (!n) {
+        *status = PLEAT_ENOMEM;
+        return true;
+    }
+    const void **from = (const void **)(void *)(n + call->inputs);
+    for (int i = 0; i < call->inputs; i++)
+        if (call->in[i]->numel > 0) {
+            n[w.parts] = call->in_spec[i].shape.dim[dim] * inner;
+            from[w.parts++] = pleat_tensor_address(call->in[i]);
+        }
+    w.n = n;
+    w.from = from;
+    pleat_parallel_for(y->numel / w.row, GRAIN / w.row, join_chunk, &w);
+    pleat_free(n);
+    return true;
+}
+
 static pleat_status cat_forward(pleat_call *call)
 {
     const int dim = joined(call);
+    pleat_status status = PLEAT_OK;
+    if (join(call, dim, &status))
+        return status;
     pleat_spec place = pleat_tensor_spec(call->out[0]);
     for (int i = 0; i < call->inputs; i++) {
         if (nothing(&call->in_spec[i]))

@@ -24,6 +24,32 @@ START_TEST(joins_views_of_every_dtype)
 }
 END_TEST
 
+/* Rows short and long, of parts dense or not, some of them empty, one element each or more. */
+START_TEST(joins_rows)
+{
+    pleat_seed(3);
+    for (pleat_dtype dtype = PLEAT_F32; dtype <= PLEAT_U8; dtype++)
+        for (int count = 1; count <= 20; count += count < 5 ? 1 : 15)
+            for (int64_t rows = 1; rows <= 600; rows = rows * 2 + 1)
+                for (int width = 0; width < 3; width++) {
+                    pleat_tensor *part[20];
+                    int64_t all = 0;
+                    for (int i = 0; i < count; i++) {
+                        const int64_t n = width == 0 ? 1 : width == 1 ? (i * 7 + 3) % 11 : 30 * (i % 3) + 17;
+                        part[i] = random_view(PLEAT_SHAPE(rows, n), dtype, count == 3 ? i : 0);
+                        all += n;
+                    }
+                    pleat_tensor *y = pleat_cat(part, count, 1);
+                    const pleat_shape shape = PLEAT_SHAPE(rows, all);
+                    ck_assert(pleat_shape_equal(pleat_shape_of(y), shape));
+                    int64_t at = 0;
+                    for (int i = 0; i < count; at += pleat_size(part[i++], 1))
+                        ck_assert(same_bits(pleat_contiguous(pleat_narrow(y, 1, at, pleat_size(part[i], 1))),
+                                            pleat_contiguous(part[i])));
+                }
+}
+END_TEST
+
 START_TEST(joins_many)
 {
     enum { MANY = 100 };
@@ -125,4 +151,5 @@ START_TEST(refusals)
 }
 END_TEST
 
-RUN_TESTS("cat", joins_views_of_every_dtype, joins_many, parts_are_views, parts_have_gradients, any_threads, refusals)
+RUN_TESTS("cat", joins_views_of_every_dtype, joins_rows, joins_many, parts_are_views, parts_have_gradients, any_threads,
+          refusals)
