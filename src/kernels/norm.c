@@ -46,6 +46,11 @@ static void merge(const pleat_norm_work *work, int64_t begin, int64_t end, doubl
     const int64_t blocks = pleat_norm_blocks(work->n, work->s);
     for (int64_t c = begin; c < end; c++) {
         const double *partial = work->partial + 2 * c * blocks;
+        if (blocks == 1) {
+            mean[c] = partial[0];
+            variance[c] = partial[1] / (double)(work->n * work->s);
+            continue;
+        }
         double count = 0, middle = 0, squares = 0;
         for (int64_t b = 0; b < blocks; b++, partial += 2) {
             const double size = (double)block_size(work, b), off = partial[0] - middle;

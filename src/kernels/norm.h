@@ -31,6 +31,12 @@ typedef struct {
      * + gate, which is what apply computed, is above 0. */
     bool relu;
     const void *gate; /* c of dtype */
+    /* Of layer norm, where n is 1 and the channels are rows: what each of groups * s columns is multiplied with and has
+     * added, for rows that take the groups in turn. Weight then multiplies g, too, for products and gradient, which
+     * adds to dweight and dbias, unless they are NULL, g (scale (x - center) + gate) and g. NULL: none. */
+    const void *weight, *bias;
+    void *dweight, *dbias;
+    int64_t groups;
 } pleat_norm_work;
 
 /* Planes of a block. One that is long enough is not worth copying beside others. */

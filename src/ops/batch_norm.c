@@ -13,7 +13,6 @@
  *
  * The kernels need sum dy and sum(dy d) alone, in double. `backward` states the same in ops; in training it computes
  * the statistics from x anew, so that the second derivative goes through them. */
-#include "ops/batch_norm.h"
 #include "kernels/kernels.h"
 #include "kernels/norm.h"
 #include "ops/elementwise.h"
@@ -28,6 +27,11 @@
 
 #include <math.h>
 
+typedef struct {
+    double eps;
+    bool relu; /* of the result: of the ops batch_norm_relu and batch_norm_eval_relu */
+} batch_norm_params;
+
 enum { X, WEIGHT, BIAS, MEAN, VAR }; /* inputs; the last two in evaluation */
 
 /* ---- What both ops share ---- */
@@ -35,7 +39,7 @@ enum { X, WEIGHT, BIAS, MEAN, VAR }; /* inputs; the last two in evaluation */
 static pleat_status check(const pleat_call *call, pleat_spec *out)
 {
     static const char *const names[] = { "input", "weight", "bias", "running_mean", "running_var" };
-    const pleat_batch_norm_params *params = call->params;
+    const batch_norm_params *params = call->params;
     const pleat_shape *x = &call->in_spec[X].shape;
     if (x->ndim < 2)
         return pleat_fail(PLEAT_ESHAPE, "input %s must be (N, C, ...)", pleat_shape_text(*x).text);
@@ -63,7 +67,7 @@ static int64_t per_channel(const pleat_shape *x)
 static pleat_norm_work work_of(const pleat_call *call)
 {
     const pleat_shape *x = &call->in_spec[X].shape;
-    const pleat_batch_norm_params *params = call->params;
+    const batch_norm_params *params = call->params;
     pleat_norm_work work = {
         .dtype = call->in_spec[X].dtype, .n = x->dim[0], .c = x->dim[1], .s = 1, .relu = params->relu
     };
@@ -187,7 +191,7 @@ static pleat_status run(norm_job *job)
 static void line(const norm_job *job, void *shift, int64_t c)
 {
     const pleat_call *call = job->call;
-    const pleat_batch_norm_params *params = call->params;
+    const batch_norm_params *params = call->params;
     const pleat_dtype dtype = job->work->dtype;
     const double scale = element(call->in[WEIGHT], c, 1) * (1 / sqrt(element(job->var, c, 0) + params->eps));
     const double rest = split(job->k, dtype, c, element(job->mean, c, 0), scale);
@@ -222,7 +226,7 @@ static pleat_dims others(int ndim)
 static void finish(const norm_job *job, int64_t c)
 {
     const pleat_norm_work *work = job->work;
-    const pleat_batch_norm_params *params = job->call->params;
+    const batch_norm_params *params = job->call->params;
     const int64_t blocks = job->first ? pleat_norm_blocks(work->n, work->s) : 0; /* of no pixel there are none */
     const double *partial = job->first ? work->partial + 2 * c * blocks : NULL;
     double sum = job->sums[2 * c], product = job->sums[2 * c + 1];
@@ -326,12 +330,11 @@ static pleat_tensor *scale_of(pleat_tensor *weight, pleat_tensor *r, int ndim)
 
 static pleat_status infer(const pleat_call *call, pleat_spec *out)
 {
-    const pleat_batch_norm_params *params = call->params;
     const pleat_status status = check(call, out);
     if (status != PLEAT_OK)
         return status;
     const pleat_shape *x = &call->in_spec[X].shape;
-    if (per_channel(x) == 1 && x->dim[1] > 0 && !params->one)
+    if (per_channel(x) == 1 && x->dim[1] > 0)
         return pleat_fail(PLEAT_ESHAPE, "training needs more than one value per channel, input %s has 1",
                           pleat_shape_text(*x).text);
     out[1] = out[2] = (pleat_spec){ .dtype = PLEAT_F64, .shape = PLEAT_SHAPE(x->dim[1]) };
@@ -403,7 +406,7 @@ static pleat_tensor *before_relu(const pleat_call *call)
 
 static pleat_status backward(pleat_call *call)
 {
-    const pleat_batch_norm_params *params = call->params;
+    const batch_norm_params *params = call->params;
     const int ndim = call->in_spec[X].shape.ndim;
     const pleat_dims dims = others(ndim);
     pleat_tensor *x = call->in[X], *g = params->relu ? before_relu(call) : call->grad_out[0];
@@ -433,7 +436,7 @@ static pleat_status backward_kernel(pleat_call *call)
 
 #define TRAINING(op)                                                                                                   \
     .name = #op, .inputs = 3, .outputs = 3, .optional = PLEAT_IN(WEIGHT) | PLEAT_IN(BIAS),                             \
-    .constant = PLEAT_OUT(1) | PLEAT_OUT(2), .params_size = sizeof(pleat_batch_norm_params), .infer = infer,           \
+    .constant = PLEAT_OUT(1) | PLEAT_OUT(2), .params_size = sizeof(batch_norm_params), .infer = infer,                 \
     .forward = forward, .backward = backward, .backward_kernel = backward_kernel
 #define BATCH (PLEAT_KEEP_IN(X) | PLEAT_KEEP_OUT(1) | PLEAT_KEEP_OUT(2))
 #define BATCH_AND_GATE (BATCH | PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(BIAS))
@@ -458,7 +461,7 @@ static pleat_status eval_forward(pleat_call *call)
 
 static pleat_status eval_backward(pleat_call *call)
 {
-    const pleat_batch_norm_params *params = call->params;
+    const batch_norm_params *params = call->params;
     const int ndim = call->in_spec[X].shape.ndim;
     const pleat_dims dims = others(ndim);
     pleat_tensor *g = params->relu ? pleat_gate(&pleat_op_relu_grad, call, call->out[0]) : call->grad_out[0];
@@ -491,7 +494,7 @@ static pleat_status eval_backward_kernel(pleat_call *call)
 
 #define EVALUATION(op)                                                                                                 \
     .name = #op, .inputs = 5, .outputs = 1, .optional = PLEAT_IN(WEIGHT) | PLEAT_IN(BIAS),                             \
-    .params_size = sizeof(pleat_batch_norm_params), .infer = check, .forward = eval_forward, .backward = eval_backward
+    .params_size = sizeof(batch_norm_params), .infer = check, .forward = eval_forward, .backward = eval_backward
 #define KEEPS(more)                                                                                                    \
     {                                                                                                                  \
         [X] = PLEAT_KEEP_IN(WEIGHT) | PLEAT_KEEP_IN(VAR) | (more),                                                     \
@@ -510,7 +513,7 @@ pleat_tensor *pleat_batch_norm(pleat_tensor *x, pleat_tensor *weight, pleat_tens
                                pleat_tensor *running_var, bool training, const pleat_batch_norm_opts *opts)
 {
     const pleat_batch_norm_opts o = opts ? *opts : (pleat_batch_norm_opts){ 0 };
-    const pleat_batch_norm_params params = { .eps = o.eps == 0 ? 1e-5 : o.eps, .relu = o.relu };
+    const batch_norm_params params = { .eps = o.eps == 0 ? 1e-5 : o.eps, .relu = o.relu };
     if (pleat_pending() != PLEAT_OK)
         return NULL;
     if (pleat_ndim(x) == 1 && pleat_numel(x) == 0) /* as in PyTorch: no channels, and nothing to ask about them */

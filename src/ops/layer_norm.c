@@ -1,46 +1,34 @@
-/* layer_norm, group_norm and instance_norm: batch_norm of one image whose channels are the rows, the groups or the
- * channels of each image, then weight and bias where they belong. */
-#include "ops/batch_norm.h"
+/* layer_norm, group_norm and instance_norm: the op group_norm, with one group of as many channels as a row has
+ * elements, with groups, with a group for each channel. */
+#include "ops/group_norm.h"
 #include "ops/ops.h"
 #include "ops/running.h"
 #include "tensor/error.h"
 
 #include <pleat/scope.h>
 
-/* Normalises each row of x (rows, everything else), and gives x's shape back. mean and var may be NULL. */
-static pleat_tensor *normalise_rows(pleat_tensor *x, int64_t rows, double eps, pleat_tensor **mean, pleat_tensor **var)
+/* The op. mean and var, of the rows, may be NULL. */
+static pleat_tensor *normalise(pleat_tensor *x, int64_t groups, pleat_tensor *weight, pleat_tensor *bias, double eps,
+                               pleat_tensor **mean, pleat_tensor **var)
 {
-    const pleat_shape shape = pleat_shape_of(x);
-    const int64_t length = rows > 0 ? pleat_numel(x) / rows : 0;
-    const pleat_batch_norm_params params = { .eps = eps == 0 ? 1e-5 : eps, .one = true };
-    pleat_tensor *in[3] = { pleat_reshape(x, PLEAT_SHAPE(1, rows, length)) }, *out[3];
-    if (!in[0])
-        return NULL;
+    const pleat_group_norm_params params = { .eps = eps == 0 ? 1e-5 : eps, .groups = groups };
+    pleat_tensor *out[3];
     const uint64_t failures = pleat_failures();
-    const pleat_status status = pleat_apply_all(&pleat_op_batch_norm, in, 3, &params, out);
+    const pleat_status status =
+        pleat_apply_all(&pleat_op_group_norm, (pleat_tensor *[]){ x, weight, bias }, 3, &params, out);
     if (pleat_take(status, failures) != PLEAT_OK)
         return NULL;
     if (mean)
         *mean = out[1];
     if (var)
         *var = out[2];
-    return pleat_reshape(out[0], shape);
+    return out[0];
 }
 
-static pleat_tensor *affine(pleat_tensor *y, pleat_tensor *weight, pleat_tensor *bias)
+/* t, of as many dimensions as it has, as one of one. */
+static pleat_tensor *flat(pleat_tensor *t)
 {
-    if (weight)
-        y = pleat_mul(y, weight);
-    return bias ? pleat_add(y, bias) : y;
-}
-
-/* A tensor (C) so that it broadcasts over (N, C, ...). */
-static pleat_tensor *over_channels(pleat_tensor *t, int ndim)
-{
-    pleat_shape shape = { .ndim = ndim, .dim = { 1, pleat_numel(t) } };
-    for (int d = 2; d < ndim; d++)
-        shape.dim[d] = 1;
-    return t ? pleat_reshape(t, shape) : NULL;
+    return t ? pleat_reshape(t, PLEAT_SHAPE(pleat_numel(t))) : NULL;
 }
 
 static pleat_status check_shape(const pleat_tensor *t, const char *name, pleat_shape want)
@@ -79,7 +67,9 @@ static pleat_tensor *layer(pleat_tensor *x, pleat_shape normalized, pleat_tensor
         pleat_fail(PLEAT_ESHAPE, "the last dimensions of input %s must be %s", pleat_shape_text(shape).text,
                    pleat_shape_text(normalized).text);
     else if (check_shape(weight, "weight", normalized) == PLEAT_OK && check_shape(bias, "bias", normalized) == PLEAT_OK)
-        return affine(normalise_rows(x, rows, eps, NULL, NULL), weight, bias);
+        return pleat_reshape(normalise(pleat_reshape(x, PLEAT_SHAPE(rows, pleat_shape_numel(normalized))), 1,
+                                       flat(weight), flat(bias), eps, NULL, NULL),
+                             shape);
     return NULL;
 }
 
@@ -93,8 +83,7 @@ static pleat_tensor *group(pleat_tensor *x, int64_t groups, pleat_tensor *weight
                    pleat_shape_text(pleat_shape_of(x)).text, (long long)groups);
     else if (check_shape(weight, "weight", PLEAT_SHAPE(channels)) == PLEAT_OK &&
              check_shape(bias, "bias", PLEAT_SHAPE(channels)) == PLEAT_OK)
-        return affine(normalise_rows(x, pleat_size(x, 0) * groups, eps, NULL, NULL),
-                      over_channels(weight, pleat_ndim(x)), over_channels(bias, pleat_ndim(x)));
+        return normalise(x, groups, weight, bias, eps, NULL, NULL);
     return NULL;
 }
 
@@ -111,8 +100,7 @@ static pleat_tensor *instance(pleat_tensor *x, pleat_tensor *weight, pleat_tenso
     else if (pleat_check_statistics(x, running_mean, running_var, o) == PLEAT_OK &&
              check_shape(weight, "weight", PLEAT_SHAPE(channels)) == PLEAT_OK &&
              check_shape(bias, "bias", PLEAT_SHAPE(channels)) == PLEAT_OK) {
-        pleat_tensor *mean = NULL, *var = NULL, *y = normalise_rows(x, rows, o->eps, &mean, &var);
-        y = affine(y, over_channels(weight, pleat_ndim(x)), over_channels(bias, pleat_ndim(x)));
+        pleat_tensor *mean = NULL, *var = NULL, *y = normalise(x, channels, weight, bias, o->eps, &mean, &var);
         if (y && count > 0) {
             pleat_move_running(running_mean, mean, pleat_momentum(o), 1);
             pleat_move_running(running_var, var, pleat_momentum(o), count / (count - 1));

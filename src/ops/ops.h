@@ -88,6 +88,7 @@ extern const pleat_op pleat_op_batch_norm;
 extern const pleat_op pleat_op_batch_norm_relu;
 extern const pleat_op pleat_op_batch_norm_eval;
 extern const pleat_op pleat_op_batch_norm_eval_relu;
+extern const pleat_op pleat_op_group_norm;
 extern const pleat_op pleat_op_softmax;
 extern const pleat_op pleat_op_log_softmax;
 extern const pleat_op pleat_op_logsumexp;

@@ -87,6 +87,7 @@ static const pleat_op *const table[] = {
     &pleat_op_batch_norm_relu,
     &pleat_op_batch_norm_eval,
     &pleat_op_batch_norm_eval_relu,
+    &pleat_op_group_norm,
     &pleat_op_softmax,
     &pleat_op_log_softmax,
     &pleat_op_logsumexp,

@@ -16,9 +16,10 @@ static double at(const void *data, pleat_dtype dtype, int64_t i)
     return dtype == PLEAT_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
 }
 
-/* (n, c, s): planes longer and shorter than a block, elements alone, blocks that end in the middle of both. */
+/* (n, c, s): planes longer and shorter than a block, elements alone, blocks that end in the middle of both; rows. */
 static const int64_t sizes[][3] = { { 3, 2, 5000 }, { 1, 1, 2048 }, { 2, 3, 2049 }, { 700, 2, 9 }, { 5000, 3, 1 },
-                                    { 1, 4, 1 },    { 9, 1, 1024 }, { 5, 2, 1025 }, { 3, 2, 683 } };
+                                    { 1, 4, 1 },    { 9, 1, 1024 }, { 5, 2, 1025 }, { 3, 2, 683 }, { 1, 37, 28 },
+                                    { 1, 9, 511 },  { 1, 9, 129 },  { 1, 5, 256 },  { 1, 5, 8 },   { 1, 7, 3 } };
 
 typedef struct {
     pleat_norm_work work;

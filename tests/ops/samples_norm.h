@@ -87,7 +87,13 @@ static void samples_norm(void)
     SAMPLE(pleat_batch_norm(values(3, 2, 4), values(2), values(2), values(2), positive(2), false, NULL));
     SAMPLE(pleat_layer_norm(values(2, 2, 3), PLEAT_SHAPE(2, 3), values(2, 3), values(2, 3), 0.5));
     SAMPLE(pleat_layer_norm(values(0, 1), PLEAT_SHAPE(1), values(1), values(1), 0));
+    SAMPLE(pleat_layer_norm(values(4, 7), PLEAT_SHAPE(7), values(7), NULL, 0.4));
+    SAMPLE(pleat_layer_norm(values(9, 3), PLEAT_SHAPE(3), NULL, values(3), 0.4));
+    SAMPLE(pleat_layer_norm(values(3, 5), PLEAT_SHAPE(5), NULL, NULL, 0.4));
     SAMPLE(pleat_group_norm(values(2, 6, 3), 2, values(6), values(6), 0.5));
+    SAMPLE(pleat_group_norm(values(3, 6), 2, values(6), values(6), 0.5));
+    SAMPLE(pleat_group_norm(values(2, 4, 2, 2), 2, NULL, values(4), 0.5));
+    SAMPLE(pleat_group_norm(values(2, 4, 5), 1, values(4), NULL, 0.5));
     SAMPLE(pleat_instance_norm(values(2, 3, 4), values(3), values(3), NULL, NULL, true, BATCH_NORM(.eps = 0.5)));
 }
 

@@ -156,6 +156,128 @@ START_TEST(refused)
 }
 END_TEST
 
+/* (N, C, S), groups: rows shorter than a vector and longer than a block, ends of vectors and of slots, elements that
+ * are columns or of planes, groups and single ones. */
+static const int64_t shapes[][4] = {
+    { 3, 1, 1, 1 },      { 40, 3, 1, 1 },   { 21, 7, 1, 1 },   { 70, 8, 1, 1 },    { 33, 9, 1, 1 },   { 300, 28, 1, 1 },
+    { 19, 511, 1, 1 },   { 19, 512, 1, 1 }, { 5, 1000, 1, 1 }, { 530, 64, 1, 1 },  { 2, 2049, 1, 1 }, { 9, 4100, 1, 1 },
+    { 10, 12, 1, 3 },    { 10, 44, 1, 4 },  { 6, 4, 1, 4 },    { 9, 8200, 1, 2 },  { 3, 6, 3, 2 },    { 3, 6, 9, 6 },
+    { 2, 4, 49, 2 },     { 5, 6, 784, 2 },  { 2, 3, 600, 1 },  { 2, 4, 2100, 4 },  { 1, 2, 9000, 2 }, { 3, 1, 5000, 1 },
+    { 8, 1, 140000, 1 }, { 9, 2, 33, 2 },   { 2, 1, 9, 1 },    { 1, 30000, 1, 1 }, { 4, 10, 5, 5 },   { 1, 4, 9000, 2 },
+};
+
+typedef struct {
+    pleat_tensor *x, *weight, *bias, *g; /* weight and bias: NULL for none */
+    int64_t n, c, s, groups;
+} problem;
+
+static pleat_tensor *normalised(const problem *p)
+{
+    if (p->s == 1 && p->groups == 1)
+        return pleat_layer_norm(p->x, PLEAT_SHAPE(p->c), p->weight, p->bias, 0.01);
+    if (p->groups == p->c && p->s > 1)
+        return pleat_instance_norm(p->x, p->weight, p->bias, NULL, NULL, true, &(pleat_batch_norm_opts){ .eps = 0.01 });
+    return pleat_group_norm(p->x, p->groups, p->weight, p->bias, 0.01);
+}
+
+static void check_near(pleat_tensor *got, const double *want, double tolerance)
+{
+    const pleat_tensor *wide = pleat_cast(got, PLEAT_F64);
+    const double *got_data = pleat_data_f64(wide);
+    double most = 1;
+    for (int64_t i = 0; i < pleat_numel(wide); i++)
+        most = fmax(most, fabs(want[i]));
+    for (int64_t i = 0; i < pleat_numel(wide); i++)
+        if (!(fabs(got_data[i] - want[i]) <= tolerance * most)) /* an assertion for each would take seconds */
+            ck_abort_msg("element %lld is %.17g, not %.17g", (long long)i, got_data[i], want[i]);
+}
+
+/* y and the gradients of sum(y g), all in double. */
+static void check_naive(const problem *p, double tolerance)
+{
+    const int64_t numel = p->n * p->c * p->s, length = p->c / p->groups * p->s;
+    const double *x = pleat_data_f64(pleat_cast(p->x, PLEAT_F64)), *g = pleat_data_f64(pleat_cast(p->g, PLEAT_F64));
+    const double *weight = p->weight ? pleat_data_f64(pleat_cast(p->weight, PLEAT_F64)) : NULL;
+    const double *bias = p->bias ? pleat_data_f64(pleat_cast(p->bias, PLEAT_F64)) : NULL;
+    double *y = calloc((size_t)(2 * numel + 2 * p->c), sizeof *y), *dx = y + numel, *dw = dx + numel, *db = dw + p->c;
+    for (int64_t row = 0; row < numel; row += length) {
+        double mean = 0, var = 0, sum = 0, product = 0;
+        for (int64_t i = row; i < row + length; i++)
+            mean += x[i] / (double)length;
+        for (int64_t i = row; i < row + length; i++)
+            var += (x[i] - mean) * (x[i] - mean) / (double)length;
+        const double r = 1 / sqrt(var + 0.01);
+        for (int64_t i = row; i < row + length; i++) {
+            const int64_t c = i / p->s % p->c;
+            const double w = weight ? weight[c] : 1, d = (x[i] - mean) * r;
+            y[i] = d * w + (bias ? bias[c] : 0);
+            dw[c] += g[i] * d;
+            db[c] += g[i];
+            sum += g[i] * w / (double)length;
+            product += g[i] * w * d / (double)length;
+        }
+        for (int64_t i = row; i < row + length; i++)
+            dx[i] = r * (g[i] * (weight ? weight[i / p->s % p->c] : 1) - sum - (x[i] - mean) * r * product);
+    }
+    pleat_tensor *out = normalised(p);
+    check_near(out, y, tolerance);
+    ck_assert_ok(pleat_backward(pleat_sum(pleat_mul(out, p->g))));
+    check_near(pleat_grad(p->x), dx, tolerance);
+    if (p->weight)
+        check_near(pleat_grad(p->weight), dw, 4 * tolerance);
+    if (p->bias)
+        check_near(pleat_grad(p->bias), db, 4 * tolerance);
+    free(y);
+}
+
+static problem make(size_t i, pleat_dtype dtype, int affine, double middle)
+{
+    const int64_t *k = shapes[i];
+    const pleat_shape shape = k[2] == 1 ? PLEAT_SHAPE(k[0], k[1]) : PLEAT_SHAPE(k[0], k[1], k[2]);
+    pleat_seed(100 + i);
+    problem p = { .n = k[0], .c = k[1], .s = k[2], .groups = k[3] };
+    p.x = pleat_set_requires_grad(pleat_detach(pleat_add_scalar(pleat_randn(shape, dtype), middle)), true);
+    p.g = pleat_randn(shape, dtype);
+    if (affine & 1)
+        p.weight = pleat_set_requires_grad(pleat_randn(PLEAT_SHAPE(k[1]), dtype), true);
+    if (affine & 2)
+        p.bias = pleat_set_requires_grad(pleat_randn(PLEAT_SHAPE(k[1]), dtype), true);
+    return p;
+}
+
+START_TEST(shapes_of_all_kinds)
+{
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int affine = 0; affine < 4; affine++)
+            for (int dtype = PLEAT_F32; dtype <= PLEAT_F64; dtype++) {
+                const pleat_scope scope = pleat_scope_begin();
+                /* a middle at which float32 does not hold the mean */
+                const problem p = make(i, (pleat_dtype)dtype, affine, 3000);
+                check_naive(&p, dtype == PLEAT_F32 ? 2e-6 : 1e-9);
+                pleat_scope_end(scope);
+            }
+}
+END_TEST
+
+static pleat_tensor *results(void *user)
+{
+    problem *p = user;
+    pleat_tensor *out = normalised(p), *loss = pleat_sum(pleat_mul(out, p->g)), *grads[3];
+    ck_assert_ok(pleat_gradients(&loss, 1, (pleat_tensor *[]){ p->x, p->weight, p->bias }, 3, NULL, grads));
+    pleat_tensor *parts[4] = { pleat_flatten(out, 0, -1), pleat_flatten(grads[0], 0, -1), grads[1], grads[2] };
+    return pleat_cat(parts, 4, 0);
+}
+
+START_TEST(any_threads_with_gradients)
+{
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        problem p = make(i, PLEAT_F32, 3, 1);
+        if (pleat_numel(p.x) <= 20000)
+            same_for_any_threads(results, &p);
+    }
+}
+END_TEST
+
 static pleat_tensor *all(void *user)
 {
     return pleat_add(pleat_layer_norm(user, PLEAT_SHAPE(7), NULL, NULL, 0), pleat_group_norm(user, 2, NULL, NULL, 0));
@@ -167,4 +289,5 @@ START_TEST(any_threads)
 }
 END_TEST
 
-RUN_TESTS("layer_norm", layer, groups, instances, gradients, any_threads, no_pixel, refused)
+RUN_TESTS("layer_norm", layer, groups, instances, gradients, shapes_of_all_kinds, any_threads,
+          any_threads_with_gradients, no_pixel, refused)

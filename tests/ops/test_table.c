@@ -62,7 +62,7 @@ static const char *const with_dimensions =
     "conv_transpose2d_relu "
     "conv2d_weight max_pool2d max_pool2d_gather "
     "max_pool2d_scatter adaptive_max_pool2d avg_pool2d avg_pool2d_adjoint batch_norm batch_norm_relu batch_norm_eval "
-    "batch_norm_eval_relu logsumexp cross_entropy nll_loss cat interpolate interpolate_adjoint ";
+    "batch_norm_eval_relu group_norm logsumexp cross_entropy nll_loss cat interpolate interpolate_adjoint ";
 
 /* What kinds of input an op's samples have. Strided ones are made of each sample by pleat_op_check. */
 typedef struct {
