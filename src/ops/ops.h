@@ -57,6 +57,7 @@ extern const pleat_op pleat_op_clone;
 extern const pleat_op pleat_op_sum;
 extern const pleat_op pleat_op_mean;
 extern const pleat_op pleat_op_sum_powers;
+extern const pleat_op pleat_op_sum_deviations;
 extern const pleat_op pleat_op_sum_to;
 extern const pleat_op pleat_op_prod;
 extern const pleat_op pleat_op_amax;

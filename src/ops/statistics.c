@@ -1,7 +1,10 @@
 /* Reductions that are made of others: variance, standard deviation, norms. Their gradients, of any order, are those of
  * the parts; where a part's is infinite at 0 the parts are kept away from it. */
+#include "kernels/kernels.h"
+#include "ops/ops.h"
 #include "ops/reduce.h"
 #include "tensor/error.h"
+#include "tensor/shape.h"
 
 #include <pleat/op.h>
 #include <pleat/ops.h>
@@ -44,13 +47,56 @@ static pleat_tensor *root(pleat_tensor *s, double exponent)
     return pleat_where(at_zero, zero, exponent == 0.5 ? pleat_sqrt(safe) : pleat_pow(safe, exponent));
 }
 
+/* ---- sum_deviations: the sum of (x - mean)^2, an op of its own, as its gradient takes less than that of its parts:
+ * what a deviation owes to the mean adds up to nothing ---- */
+
+static pleat_tensor *deviations(pleat_tensor *x, pleat_dims dims)
+{
+    return pleat_sub(x, pleat_mean_dims(x, dims, true));
+}
+
+static pleat_status sum_deviations_forward(pleat_call *call)
+{
+    const pleat_reduce_params *p = call->params;
+    const pleat_tensor *d = deviations(call->in[0], p->dims);
+    unsigned mask;
+    const pleat_status status = pleat_dims_mask(p->dims, call->in_spec[0].shape.ndim, &mask);
+    return d && status == PLEAT_OK
+               ? pleat_reduce(&pleat_kernels_get()->reduce->sum_squares, d, mask, false, call->out[0])
+               : pleat_pending();
+}
+
+/* dx = 2 dy (x - mean) */
+static pleat_status sum_deviations_backward(pleat_call *call)
+{
+    const pleat_reduce_params *p = call->params;
+    const pleat_shape x = call->in_spec[0].shape;
+    unsigned mask;
+    const pleat_status status = pleat_dims_mask(p->dims, x.ndim, &mask);
+    pleat_tensor *g = pleat_reshape(pleat_mul_scalar(call->grad_out[0], 2), pleat_reduced_shape(x, mask, true));
+    call->grad_in[0] = pleat_mul(deviations(call->in[0], p->dims), g);
+    return status;
+}
+
+const pleat_op pleat_op_sum_deviations = {
+    .name = "sum_deviations",
+    .inputs = 1,
+    .outputs = 1,
+    .strided = PLEAT_IN(0),
+    .params_size = sizeof(pleat_reduce_params),
+    .keeps = { PLEAT_KEEP_IN(0) },
+    .infer = pleat_reduce_infer,
+    .forward = sum_deviations_forward,
+    .backward = sum_deviations_backward,
+};
+
 static pleat_tensor *variance(pleat_tensor *x, pleat_dims dims, double correction, bool keepdim)
 {
     if (!isfinite(correction)) {
         pleat_fail(PLEAT_EINVAL, "the correction must be finite, not %g", correction);
         return NULL;
     }
-    pleat_tensor *s = pleat_sum_powers(pleat_sub(x, pleat_mean_dims(x, dims, true)), 2, dims, keepdim, false);
+    pleat_tensor *s = pleat_apply(&pleat_op_sum_deviations, &x, 1, &(pleat_reduce_params){ dims, keepdim });
     if (!s || pleat_numel(s) == 0)
         return s;
     const double divisor = (double)(pleat_numel(x) / pleat_numel(s)) - correction;

@@ -56,6 +56,7 @@ static const pleat_op *const table[] = {
     &pleat_op_sum,
     &pleat_op_mean,
     &pleat_op_sum_powers,
+    &pleat_op_sum_deviations,
     &pleat_op_sum_to,
     &pleat_op_prod,
     &pleat_op_amax,

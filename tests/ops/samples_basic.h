@@ -97,6 +97,11 @@ static void samples_reductions(void)
         SAMPLE(others[i](pleat_transpose(positive(3, 4), 0, 1), PLEAT_DIMS(0), false));
     }
     SAMPLE(pleat_var(values(3, 4), PLEAT_DIMS(1), 1, false));
+    SAMPLE(pleat_var(values(2, 3, 4), PLEAT_DIMS(0, 2), 0, true));
+    SAMPLE(pleat_var(values(2, 3, 4), PLEAT_DIMS(), 1, false));
+    SAMPLE(pleat_var(pleat_transpose(values(3, 4), 0, 1), PLEAT_DIMS(1), 1, false));
+    SAMPLE(pleat_var(values(0, 3), PLEAT_DIMS(1), 1, false));
+    SAMPLE_ZERO(pleat_var(values(), PLEAT_DIMS(), 0, false));
     SAMPLE(pleat_std(values(3, 4), PLEAT_DIMS(0), 0, true));
     SAMPLE(pleat_norm(values(3, 4), 2, PLEAT_DIMS(1), false));
     SAMPLE_ZERO(pleat_norm(positive(3, 4), 3, PLEAT_DIMS(), false));
