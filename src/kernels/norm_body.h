@@ -251,16 +251,33 @@ PLEAT_INLINE void FN(apply_all)(const pleat_norm_work *w, bool relu, int64_t beg
         }
 }
 
+/* The next rows are fetched from memory while those that are in cache are worked on: so many elements ahead. */
+static inline int64_t FN(ahead)(const pleat_norm_work *w)
+{
+    return w->s > PLEAT_NORM_BLOCK ? w->s : PLEAT_NORM_BLOCK;
+}
+
+PLEAT_INLINE void FN(fetch)(const T *x, int64_t ahead)
+{
+    __builtin_prefetch((const void *)((uintptr_t)x + (uintptr_t)ahead * sizeof *x));
+}
+
 /* Planes are rows, that have a weight and a bias for each column. */
 static void FN(apply_columns)(const pleat_norm_work *w, int64_t begin, int64_t end)
 {
     const T *center = w->center, *scale = w->scale, *shift = w->shift;
+    const int64_t ahead = FN(ahead)(w);
     for (int64_t i = begin; i < end; i++) {
         const T *x = (const T *)w->x + i * w->s, m = center[i], a = scale[i], b = shift[i];
         const T *weight = (const T *)w->weight + i % w->groups * w->s;
         const T *bias = (const T *)w->bias + i % w->groups * w->s;
-        T *restrict y = (T *)w->y + i * w->s;
-        for (int64_t k = 0; k < w->s; k++)
+        T *y = (T *)w->y + i * w->s;
+        int64_t k = 0;
+        for (; k + VL <= w->s; k += VL) {
+            FN(fetch)(x + k, ahead);
+            FN(store)(y + k, ((FN(load)(x + k) - m) * a + b) * FN(load)(weight + k) + FN(load)(bias + k));
+        }
+        for (; k < w->s; k++)
             y[k] = ((x[k] - m) * a + b) * weight[k] + bias[k];
     }
 }
@@ -307,6 +324,7 @@ PLEAT_INLINE void FN(gradient_all)(const pleat_norm_work *w, bool relu, int64_t 
 PLEAT_INLINE void FN(gradient_columns)(const pleat_norm_work *w, bool sums, int64_t begin, int64_t end)
 {
     const T *center = w->center, *scale = w->scale, *slope = w->slope, *shift = w->shift, *rest = w->gate;
+    const int64_t ahead = FN(ahead)(w);
     for (int64_t i = begin; i < end; i++) {
         const int64_t at = i % w->groups * w->s;
         const T *x = (const T *)w->x + i * w->s, *g = (const T *)w->g + i * w->s, *weight = (const T *)w->weight + at;
@@ -314,6 +332,8 @@ PLEAT_INLINE void FN(gradient_columns)(const pleat_norm_work *w, bool sums, int6
         T *y = (T *)w->y + i * w->s, *dweight = sums ? (T *)w->dweight + at : y, *dbias = sums ? (T *)w->dbias + at : y;
         int64_t k = 0;
         for (; k + VL <= w->s; k += VL) {
+            FN(fetch)(x + k, ahead);
+            FN(fetch)(g + k, ahead);
             const V d = FN(load)(x + k) - m, f = FN(load)(g + k);
             FN(store)(y + k, f * FN(load)(weight + k) * a + (d * s + b));
             if (sums) {
