@@ -15,14 +15,18 @@ static void FN(plain)(void *to, int64_t tl, int64_t ts, const void *from, int64_
 static void FN(repeat)(void *to, int64_t tl, int64_t ts, const void *from, int64_t fl, int64_t fs, int64_t lines,
                        int64_t n)
 {
-    (void)fs;
+    (void)ts, (void)fs;
     T *t = to;
     const T *f = from;
     for (int64_t l = 0; l < lines; l++, t += tl, f += fl) {
-        for (int64_t i = 0; i < n && n >= VL; i += VL)
-            FN(store)(t + least(i, n - VL), FN(splat)(*f));
-        for (int64_t i = 0; i < n && n < VL; i++)
-            t[i * ts] = *f;
+        const V v = FN(splat)(*f);
+        if (n >= VL) {
+            for (int64_t i = 0; i < n - VL; i += VL)
+                FN(store)(t + i, v);
+            FN(store)(t + n - VL, v);
+        } else
+            for (int64_t i = 0; i < n; i++)
+                t[i] = *f;
     }
 }
 
