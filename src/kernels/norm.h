@@ -36,7 +36,7 @@ typedef struct {
      * adds to dweight and dbias, unless they are NULL, g (scale (x - center) + gate) and g. NULL: none. */
     const void *weight, *bias;
     void *dweight, *dbias;
-    int64_t groups;
+    int64_t groups, from, to; /* apply and gradient take the columns from .. to - 1 of a row */
 } pleat_norm_work;
 
 /* Planes of a block. One that is long enough is not worth copying beside others. */

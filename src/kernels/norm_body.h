@@ -272,12 +272,12 @@ static void FN(apply_columns)(const pleat_norm_work *w, int64_t begin, int64_t e
         const T *weight = (const T *)w->weight + i % w->groups * w->s;
         const T *bias = (const T *)w->bias + i % w->groups * w->s;
         T *y = (T *)w->y + i * w->s;
-        int64_t k = 0;
-        for (; k + VL <= w->s; k += VL) {
+        int64_t k = w->from;
+        for (; k + VL <= w->to; k += VL) {
             FN(fetch)(x + k, ahead);
             FN(store)(y + k, ((FN(load)(x + k) - m) * a + b) * FN(load)(weight + k) + FN(load)(bias + k));
         }
-        for (; k < w->s; k++)
+        for (; k < w->to; k++)
             y[k] = ((x[k] - m) * a + b) * weight[k] + bias[k];
     }
 }
@@ -330,8 +330,8 @@ PLEAT_INLINE void FN(gradient_columns)(const pleat_norm_work *w, bool sums, int6
         const T *x = (const T *)w->x + i * w->s, *g = (const T *)w->g + i * w->s, *weight = (const T *)w->weight + at;
         const T m = center[i], a = scale[i], s = slope[i], b = shift[i], c = rest[i];
         T *y = (T *)w->y + i * w->s, *dweight = sums ? (T *)w->dweight + at : y, *dbias = sums ? (T *)w->dbias + at : y;
-        int64_t k = 0;
-        for (; k + VL <= w->s; k += VL) {
+        int64_t k = w->from;
+        for (; k + VL <= w->to; k += VL) {
             FN(fetch)(x + k, ahead);
             FN(fetch)(g + k, ahead);
             const V d = FN(load)(x + k) - m, f = FN(load)(g + k);
@@ -341,7 +341,7 @@ PLEAT_INLINE void FN(gradient_columns)(const pleat_norm_work *w, bool sums, int6
                 FN(store)(dbias + k, FN(load)(dbias + k) + f);
             }
         }
-        for (; k < w->s; k++) {
+        for (; k < w->to; k++) {
             const T d = x[k] - m, f = g[k];
             y[k] = f * weight[k] * a + (d * s + b);
             if (sums) {

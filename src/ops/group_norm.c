@@ -24,12 +24,14 @@
 #include <pleat/ops.h>
 
 #include <math.h>
+#include <string.h>
 
 enum {
     X,
     WEIGHT,
     BIAS,
-    SEVERAL = 2048 /* elements of rows that are taken together */
+    SEVERAL = 2048, /* elements of rows that are taken together */
+    SEGMENT = 4096  /* columns of rows that are taken apart */
 };
 
 static pleat_status infer(const pleat_call *call, pleat_spec *out)
@@ -106,14 +108,18 @@ static pleat_status job_make(const pleat_call *call, job *j)
     j->bias = call->in[BIAS] ? pleat_data(call->in[BIAS]) : NULL;
     if (j->columns) {
         char *ones = room + bytes, *zeros = ones + columns * size;
-        for (size_t k = 0; k < columns; k++) {
-            set_real(ones, j->row.dtype, (int64_t)k, 1);
-            set_real(zeros, j->row.dtype, (int64_t)k, 0);
-        }
+        for (int64_t k = 0; k < (int64_t)columns && !j->weight; k++)
+            set_real(ones, j->row.dtype, k, 1);
+        memset(zeros, 0, j->bias ? 0 : columns * size);
         j->plane.weight = j->weight ? j->weight : ones;
         j->plane.bias = j->bias ? j->bias : zeros;
     }
     return PLEAT_OK;
+}
+
+static int64_t segments_of(const job *j)
+{
+    return (j->row.s + SEGMENT - 1) / SEGMENT;
 }
 
 static void sum_up(const job *j, int64_t begin, int64_t end)
@@ -122,16 +128,18 @@ static void sum_up(const job *j, int64_t begin, int64_t end)
     j->first(j->summed, begin * blocks, end * blocks);
 }
 
-static void finish(const job *j, int64_t begin, int64_t end)
+static void finish(const job *j, int64_t begin, int64_t end, int64_t from, int64_t to)
 {
     pleat_norm_work work = j->plane;
+    work.from = from;
+    work.to = to;
     const size_t bytes = (size_t)(work.groups * work.s) * pleat_dtype_size(work.dtype);
-    for (int64_t i = begin, to; i < end; i = to) {
+    for (int64_t i = begin, until; i < end; i = until) {
         const int64_t slot = i / j->slot;
-        to = (slot + 1) * j->slot < end ? (slot + 1) * j->slot : end;
+        until = (slot + 1) * j->slot < end ? (slot + 1) * j->slot : end;
         work.dweight = j->dweight ? j->dweight + (size_t)slot * bytes : NULL;
         work.dbias = j->dweight ? j->dbias + (size_t)slot * bytes : NULL;
-        j->last(&work, i * j->planes, to * j->planes);
+        j->last(&work, i * j->planes, until * j->planes);
     }
 }
 
@@ -146,7 +154,7 @@ static void slot_by_slot(int64_t begin, int64_t end, void *ctx)
         const int64_t to = i + several < rows ? i + several : rows;
         sum_up(j, i, to);
         j->between(j, i, to);
-        finish(j, i, to);
+        finish(j, i, to, 0, j->row.s);
     }
 }
 
@@ -162,10 +170,16 @@ static void over_rows(int64_t begin, int64_t end, void *ctx)
     j->between(j, begin, end);
 }
 
-static void over_slots(int64_t begin, int64_t end, void *ctx)
+/* The segments of columns of each slot. */
+static void over_segments(int64_t begin, int64_t end, void *ctx)
 {
     const job *j = ctx;
-    finish(j, begin * j->slot, end * j->slot < j->row.c ? end * j->slot : j->row.c);
+    const int64_t segments = segments_of(j);
+    for (int64_t k = begin; k < end; k++) {
+        const int64_t row = k / segments * j->slot, from = k % segments * SEGMENT;
+        finish(j, row, row + j->slot < j->row.c ? row + j->slot : j->row.c, from,
+               from + SEGMENT < j->row.s ? from + SEGMENT : j->row.s);
+    }
 }
 
 static void over_planes(int64_t begin, int64_t end, void *ctx)
@@ -184,8 +198,8 @@ static void run(job *j)
     }
     pleat_parallel_for(blocks_of(j->summed), GRAIN / PLEAT_NORM_BLOCK, over_blocks, j);
     pleat_parallel_for(j->row.c, 1024, over_rows, j);
-    if (j->dweight)
-        pleat_parallel_for(slots, 1, over_slots, j);
+    if (j->columns)
+        pleat_parallel_for(slots * segments_of(j), 1, over_segments, j);
     else
         pleat_parallel_for(j->plane.c, GRAIN / (j->plane.s + 1), over_planes, j);
 }
@@ -322,8 +336,11 @@ static pleat_status backward_kernel(pleat_call *call)
         for (int i = WEIGHT; i <= BIAS; i++) {
             if (wanted[i] && !j.columns)
                 sum_planes(&j, sums[i], i == WEIGHT);
+            if (wanted[i] && j.columns) /* of one slot there is nothing to add up */
+                sums[i] = pleat_size(sums[i], 0) == 1 ? pleat_reshape(sums[i], call->in_spec[i].shape)
+                                                      : pleat_sum_dims(sums[i], PLEAT_DIMS(0), false);
             if (wanted[i])
-                call->grad_in[i] = j.columns ? pleat_sum_dims(sums[i], PLEAT_DIMS(0), false) : sums[i];
+                call->grad_in[i] = sums[i];
         }
         status = pleat_pending();
     }
