@@ -317,7 +317,7 @@ static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_ph
     const int64_t line = f->windows.w, most = vectors > 1 ? STRIP_2 : STRIP_1, strips = (line + most - 1) / most;
     const int64_t count = (line + strips - 1) / strips, apart = w->phases.w * vectors * VL;
     const int64_t longest = PANEL_BYTES / (w->width * (int64_t)sizeof(T));
-    const int64_t blocks = (f->k + longest - 1) / longest, depth = blocks ? (f->k + blocks - 1) / blocks : 0;
+    const int64_t blocks = f->k > longest ? (f->k + longest / 2) / longest : 1, depth = (f->k + blocks - 1) / blocks;
     int64_t k = 0;
     do {
         const int64_t steps = f->k - k < depth ? f->k - k : depth;
