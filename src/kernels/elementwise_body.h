@@ -282,7 +282,9 @@ PLEAT_INLINE V FN(huber)(V x, V delta)
     return clamped * (x - clamped * (T)0.5);
 }
 
-PLEAT_INLINE V FN(bce)(V x, V target)
+/* Not inlined: of two products in a sum the compiler fuses one, and where there are several copies not always the same.
+ */
+static __attribute__((noinline)) V FN(bce)(V x, V target)
 {
     const V least = FN(splat)(-100), yes = FN(log)(x);
     return (target - 1) * PICK(x < 1, FN(log1p)(-x), least) - target * PICK(yes > least, yes, least);
