@@ -30,6 +30,30 @@ static void FN(repeat)(void *to, int64_t tl, int64_t ts, const void *from, int64
     }
 }
 
+/* Elements from `begin` on of two arrays, or of four, in turn, by whole vectors; where they end. */
+static int64_t FN(interleave)(const void *const *from, int count, int64_t begin, int64_t end, T *to)
+{
+    const T *x[4] = { 0 };
+    int64_t i = begin;
+    for (int j = 0; j < count; j++)
+        x[j] = from[j];
+    for (; count == 2 && i + VL <= end; i += VL) {
+        const V a = FN(load)(x[0] + i), b = FN(load)(x[1] + i);
+        FN(store)(to + 2 * i, PLEAT_LOW(a, b));
+        FN(store)(to + 2 * i + VL, PLEAT_HIGH(a, b));
+    }
+    for (; count == 4 && i + VL <= end; i += VL) {
+        const V a = FN(load)(x[0] + i), b = FN(load)(x[1] + i), c = FN(load)(x[2] + i), d = FN(load)(x[3] + i);
+        const V even[2] = { PLEAT_LOW(a, c), PLEAT_HIGH(a, c) }, odd[2] = { PLEAT_LOW(b, d), PLEAT_HIGH(b, d) };
+        PLEAT_UNROLL(2)
+        for (int h = 0; h < 2; h++) {
+            FN(store)(to + 4 * i + 2 * h * VL, PLEAT_LOW(even[h], odd[h]));
+            FN(store)(to + 4 * i + 2 * h * VL + VL, PLEAT_HIGH(even[h], odd[h]));
+        }
+    }
+    return i;
+}
+
 /* to[r ts + c] = from[r + c fs] for r < rows, c < columns, both up to VL. Loads and stores whole vectors. */
 PLEAT_INLINE void FN(square)(T *to, int64_t ts, const T *from, int64_t fs, int64_t rows, int64_t columns)
 {
@@ -63,16 +87,9 @@ static void FN(squares)(void *to, int64_t tl, int64_t ts, const void *from, int6
         }
         return;
     }
-    if (lines >= VL && n == 2 && tl == 2) {
-        for (int64_t l = 0; l < lines; l += VL) {
-            l = least(l, lines - VL);
-            const V a = FN(load)(f + l), b = FN(load)(f + l + fs);
-            FN(store)(t + 2 * l, PLEAT_LOW(a, b));
-            FN(store)(t + 2 * l + VL, PLEAT_HIGH(a, b));
-        }
-        return;
-    }
-    if (n < VL && tl == n)
+    if (n == 2 && tl == 2)
+        line = FN(interleave)((const void *[]){ f, f + fs }, 2, 0, lines, t);
+    else if (n < VL && tl == n)
         for (; (lines - line - VL) * tl >= VL; line += VL)
             FN(square)(t + line * tl, tl, f + line, fs, VL, n);
     else if (n >= VL)
@@ -110,30 +127,6 @@ static void FN(reverse)(void *to, int64_t tl, int64_t ts, const void *from, int6
     }
 }
 #undef REVERSED
-
-/* Elements from `begin` on of two arrays, or of four, in turn, by whole vectors; where they end. */
-static int64_t FN(interleave)(const void *const *from, int count, int64_t begin, int64_t end, T *to)
-{
-    const T *x[4] = { 0 };
-    int64_t i = begin;
-    for (int j = 0; j < count; j++)
-        x[j] = from[j];
-    for (; count == 2 && i + VL <= end; i += VL) {
-        const V a = FN(load)(x[0] + i), b = FN(load)(x[1] + i);
-        FN(store)(to + 2 * i, PLEAT_LOW(a, b));
-        FN(store)(to + 2 * i + VL, PLEAT_HIGH(a, b));
-    }
-    for (; count == 4 && i + VL <= end; i += VL) {
-        const V a = FN(load)(x[0] + i), b = FN(load)(x[1] + i), c = FN(load)(x[2] + i), d = FN(load)(x[3] + i);
-        const V even[2] = { PLEAT_LOW(a, c), PLEAT_HIGH(a, c) }, odd[2] = { PLEAT_LOW(b, d), PLEAT_HIGH(b, d) };
-        PLEAT_UNROLL(2)
-        for (int h = 0; h < 2; h++) {
-            FN(store)(to + 4 * i + 2 * h * VL, PLEAT_LOW(even[h], odd[h]));
-            FN(store)(to + 4 * i + 2 * h * VL + VL, PLEAT_HIGH(even[h], odd[h]));
-        }
-    }
-    return i;
-}
 
 /* Part by part, in blocks of rows that stay in the cache. */
 static void FN(join)(const pleat_join_work *w, int64_t begin, int64_t end)

@@ -46,10 +46,11 @@ struct pleat_reduce_kernels {
                           int64_t pitch, const int64_t *at, int64_t *y);
 };
 
-/* Whether `partial` runs across the outputs for this work. */
+/* Whether `partial` runs across the outputs for this work: where they lie closer, or there is nothing to run down. */
 static inline bool pleat_reduce_across(const pleat_reduce_work *w)
 {
-    return w->kept_dim[w->kept - 1] > 1 && w->kept_stride[w->kept - 1] < w->reduced_stride[w->reduced - 1];
+    return w->kept_dim[w->kept - 1] > 1 &&
+           (w->reduced_dim[w->reduced - 1] == 1 || w->kept_stride[w->kept - 1] < w->reduced_stride[w->reduced - 1]);
 }
 
 #ifdef PLEAT_ISA

@@ -407,7 +407,7 @@ PLEAT_INLINE void F(arg_towards)(const pleat_reduce_work *w, bool largest, int64
                   elements = last - first;
     const bool plain = w->reduced == 1 && elements <= INT32_MAX;
     for (int64_t n; begin < end; begin += n, y += n, walk_step(&kept, n)) {
-        const FROM *x = (const FROM *)w->x + kept.offset + reduced.offset;
+        const FROM *all = (const FROM *)w->x + kept.offset, *x = all + reduced.offset;
         n = walk_run(&kept, end - begin);
         if (plain && apart == 1 && n >= LANES)
             F(arg_columns)(x, stride, n, elements, largest, y);
@@ -421,7 +421,7 @@ PLEAT_INLINE void F(arg_towards)(const pleat_reduce_work *w, bool largest, int64
             n = 1;
             *y = 0;
             for (int64_t i = 0; i < elements; i++, walk_step(&in, 1))
-                if (F(better)((x - reduced.offset)[in.offset], (x - reduced.offset)[at], largest)) {
+                if (F(better)(all[in.offset], all[at], largest)) {
                     at = in.offset;
                     *y = i;
                 }

@@ -336,9 +336,8 @@ static pleat_status backward_kernel(pleat_call *call)
         for (int i = WEIGHT; i <= BIAS; i++) {
             if (wanted[i] && !j.columns)
                 sum_planes(&j, sums[i], i == WEIGHT);
-            if (wanted[i] && j.columns) /* of one slot there is nothing to add up */
-                sums[i] = pleat_size(sums[i], 0) == 1 ? pleat_reshape(sums[i], call->in_spec[i].shape)
-                                                      : pleat_sum_dims(sums[i], PLEAT_DIMS(0), false);
+            if (wanted[i] && j.columns)
+                sums[i] = pleat_sum_dims(sums[i], PLEAT_DIMS(0), false);
             if (wanted[i])
                 call->grad_in[i] = sums[i];
         }
