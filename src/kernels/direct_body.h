@@ -161,16 +161,19 @@ static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y,
 
 /* ---- Over output channels ---- */
 
-/* The sums of `count` neighbouring pixels by `vectors` vectors of output channels, over some taps: as gemm's tile, but
- * each tap's pixels are read from the copy where they lie. The count and the vectors are constants at every call. With
- * AVX-512, whose products take pixels from memory, a third of them both of their products read for themselves, which
- * saves an instruction each. */
-PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t *offset, const T *x, const T *weights,
-                            int64_t width, T *out, int64_t apart, bool add)
+/* The sums of `count` pixels by `vectors` vectors of output channels, over some taps: as gemm's tile, but each tap's
+ * pixels are read from the copy where they lie, `place` behind the first, or one behind another if that is NULL. The
+ * count, the vectors and whether there are places are constants at every call. With AVX-512, whose products take pixels
+ * from memory, a third of them both of their products read for themselves, which saves an instruction each. */
+PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t *offset, const T *x,
+                            const int64_t *place, const T *weights, int64_t width, T *out, const int64_t *to,
+                            int64_t apart, bool add)
 {
     V sum[16][2];
+    int64_t from[16];
     PLEAT_UNROLL(16)
     for (int i = 0; i < count; i++) {
+        from[i] = place ? place[i] : i;
         PLEAT_UNROLL(2)
         for (int v = 0; v < vectors; v++)
             sum[i][v] = (V){ 0 };
@@ -182,11 +185,11 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t
         const V w0 = FN(load)(weights), w1 = vectors > 1 ? FN(load)(weights + VL) : w0;
         PLEAT_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            sum[i][0] += at[i] * w0;
+            sum[i][0] += at[from[i]] * w0;
             if (vectors > 1 && i % 3 == 0 && PLEAT_VECTOR_BYTES == 64)
                 PLEAT_FORGET(at);
             if (vectors > 1)
-                sum[i][1] += at[i] * w1;
+                sum[i][1] += at[from[i]] * w1;
         }
     }
     if (add) {
@@ -194,14 +197,14 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t
         for (int i = 0; i < count; i++) {
             PLEAT_UNROLL(2)
             for (int v = 0; v < vectors; v++)
-                sum[i][v] += FN(load)(out + i * apart + v * VL);
+                sum[i][v] += FN(load)(out + (to ? to[i] : i * apart) + v * VL);
         }
     }
     PLEAT_UNROLL(16)
     for (int i = 0; i < count; i++) {
         PLEAT_UNROLL(2)
         for (int v = 0; v < vectors; v++)
-            FN(store)(out + i * apart + v * VL, sum[i][v]);
+            FN(store)(out + (to ? to[i] : i * apart) + v * VL, sum[i][v]);
     }
 }
 
@@ -209,7 +212,7 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t
     static void FN(strip_##count##_##vectors)(int64_t depth, const int64_t *offset, const T *x, const T *weights,      \
                                               int64_t width, T *out, int64_t apart, bool add)                          \
     {                                                                                                                  \
-        FN(strip)(count, vectors, depth, offset, x, weights, width, out, apart, add);                                  \
+        FN(strip)(count, vectors, depth, offset, x, NULL, weights, width, out, NULL, apart, add);                      \
     }
 #define ONE(count) STRIP(count, 1)
 #define BOTH(count) STRIP(count, 1) STRIP(count, 2)
@@ -310,25 +313,54 @@ static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T 
     }
 }
 
+/* As many pixels as the registers hold, of two lines. */
+static void FN(strip_across)(int64_t vectors, int64_t depth, const int64_t *offset, const T *x, const int64_t *place,
+                             const T *weights, int64_t width, T *out, const int64_t *to, bool add)
+{
+    if (vectors > 1)
+        FN(strip)(STRIP_2, 2, depth, offset, x, place, weights, width, out, to, 0, add);
+    else
+        FN(strip)(STRIP_1, 1, depth, offset, x, place, weights, width, out, to, 0, add);
+}
+
 /* A phase's sums, in a panel of output channels, to every phases.w-th pixel of every phases.h-th line. */
 static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_phase *f, const T *x, int64_t lines,
                                const T *weights, int64_t vectors, T *sums)
 {
     const int64_t line = f->windows.w, most = vectors > 1 ? STRIP_2 : STRIP_1, strips = (line + most - 1) / most;
-    const int64_t count = (line + strips - 1) / strips, apart = w->phases.w * vectors * VL;
+    const int64_t apart = w->phases.w * vectors * VL, down = w->phases.h * w->c.width * vectors * VL;
     const int64_t longest = PANEL_BYTES / (w->width * (int64_t)sizeof(T));
     const int64_t blocks = f->k > longest ? (f->k + longest / 2) / longest : 1, depth = (f->k + blocks - 1) / blocks;
+    /* parts of lines that would leave a quarter of the registers empty go on in the next line */
+    const bool across = strips > 1 && 4 * line < 3 * strips * most;
+    const int64_t count = across ? most : (line + strips - 1) / strips;
     int64_t k = 0;
     do {
         const int64_t steps = f->k - k < depth ? f->k - k : depth;
-        for (int64_t v = 0; v < lines; v++)
-            for (int64_t u = 0; u < line; u += count) {
-                const int64_t pixels = line - u < count ? line - u : count;
-                FN(strips)
-                [vectors - 1][pixels](steps, f->offset + k, x + v * w->step.h * w->pitch + u, weights + k * w->width,
-                                      w->width, sums + v * w->phases.h * w->c.width * vectors * VL + u * apart, apart,
-                                      k > 0);
+        const int64_t *offset = f->offset + k;
+        const T *panel = weights + k * w->width;
+        for (int64_t v = 0, u = 0; v < lines;) {
+            const int64_t left = line - u, pixels = left < count ? left : count;
+            const T *from = x + v * w->step.h * w->pitch + u;
+            T *to = sums + v * down + u * apart;
+            if (pixels < count && across && v + 1 < lines) {
+                int64_t place[16], put[16];
+                for (int64_t i = 0; i < count; i++) {
+                    place[i] = i < left ? i : i + w->step.h * w->pitch - line;
+                    put[i] = i < left ? i * apart : down + (i - line) * apart;
+                }
+                FN(strip_across)(vectors, steps, offset, from, place, panel, w->width, to, put, k > 0);
+                u = count - left;
+                v++;
+                continue;
             }
+            FN(strips)[vectors - 1][pixels](steps, offset, from, panel, w->width, to, apart, k > 0);
+            u += pixels;
+            if (u == line) {
+                u = 0;
+                v++;
+            }
+        }
         k += steps;
     } while (k < f->k);
 }
