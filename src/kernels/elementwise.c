@@ -53,9 +53,10 @@ static int64_t run_of(const pleat_map_work *w, const place *p, int64_t most)
     return run < most ? run : most;
 }
 
-/* SHORT: elements of a line. RUN: bytes of packed runs, which stay in the first cache. TILE: bytes of a packed tile, of
- * COLUMNS elements a line; it is as many lines as make the pieces of what it reads longer than a cache line. */
-enum { SHORT = 64, RUN = 1 << 13, TILE = 1 << 14, COLUMNS = 64 };
+/* SHORT: elements of a line. RUN: bytes of packed runs, which stay in the first cache. BAND: bytes of ABREAST_COLUMNS
+ * columns, long so that what is read is in few places at a time. TILE: bytes of a packed tile, of COLUMNS elements a
+ * line; it is as many lines as make the pieces of what it reads longer than a cache line. */
+enum { SHORT = 64, RUN = 1 << 13, BAND = 1 << 15, ABREAST_COLUMNS = 8, TILE = 1 << 14, COLUMNS = 64 };
 
 static const pleat_dtype of_width[] = { [1] = PLEAT_U8, [4] = PLEAT_F32, [8] = PLEAT_I64 }; /* only moved */
 
@@ -117,6 +118,21 @@ static bool is_apart(const pleat_map_work *w, int k)
     return stride != 0 && stride != 1;
 }
 
+/* Between an array and a packed tile of lines of n elements. */
+static void copy_tile(int64_t width, int64_t lines, int64_t n, void *to, int64_t to_line, int64_t to_step,
+                      const void *from, int64_t from_line, int64_t from_step)
+{
+    const pleat_copy_work copy = { .ndim = 2,
+                                   .dim = { lines, n },
+                                   .to_stride = { to_line, to_step },
+                                   .from_stride = { from_line, from_step },
+                                   .to = to,
+                                   .from = from,
+                                   .to_dtype = of_width[width],
+                                   .from_dtype = of_width[width] };
+    PLEAT_K(copy_kernels).copy(&copy, 0, lines * n);
+}
+
 /* Some lines, from p on, by tiles: of the inputs that lie otherwise each is packed, as what shares a cache line there
  * belongs to different lines here. */
 static __attribute__((noinline)) void map_tiles(const pleat_map_work *w, const place *p, int64_t lines)
@@ -133,16 +149,7 @@ static __attribute__((noinline)) void map_tiles(const pleat_map_work *w, const p
             at[k] = p->at[k] + column * stride[k] * w->width[k];
             if (k == 0 || !is_apart(w, k))
                 continue;
-            const pleat_dtype dtype = of_width[w->width[k]];
-            const pleat_copy_work copy = { .ndim = 2,
-                                           .dim = { lines, n },
-                                           .to_stride = { n, 1 },
-                                           .from_stride = { line[k], stride[k] },
-                                           .to = pack[k - 1],
-                                           .from = at[k],
-                                           .to_dtype = dtype,
-                                           .from_dtype = dtype };
-            PLEAT_K(copy_kernels).copy(&copy, 0, lines * n);
+            copy_tile(w->width[k], lines, n, pack[k - 1], n, 1, at[k], line[k], stride[k]);
             stride[k] = 1;
             line[k] = n;
             at[k] = pack[k - 1];
@@ -156,21 +163,43 @@ static __attribute__((noinline)) void map_tiles(const pleat_map_work *w, const p
     }
 }
 
+/* The same where all inputs lie as columns: these are the rows then, and it is the result that is turned. */
+static __attribute__((noinline)) void map_columns(const pleat_map_work *w, const place *p, int64_t lines)
+{
+    _Alignas(PLEAT_VECTOR_BYTES) char pack[BAND];
+    const int last = w->ndim - 1;
+    int64_t down[PLEAT_MAP_ARRAYS] = { 1 };
+    for (int k = 1; k < w->arrays; k++)
+        down[k] = w->stride[k][last - 1];
+    for (int64_t column = 0, n; column < w->dim[last]; column += n) {
+        n = least(ABREAST_COLUMNS, w->dim[last] - column);
+        for (int64_t c = 0; c < n; c++) {
+            void *row[PLEAT_MAP_ARRAYS] = { pack + c * lines * w->width[0] };
+            for (int k = 1; k < w->arrays; k++)
+                row[k] = p->at[k] + (column + c) * w->stride[k][last] * w->width[k];
+            w->row(row, down, lines, w->param);
+        }
+        copy_tile(w->width[0], lines, n, p->at[0] + column * w->stride[0][last] * w->width[0], w->stride[0][last - 1],
+                  w->stride[0][last], pack, 1, lines);
+    }
+}
+
 static void map(const pleat_map_work *w, int64_t begin, int64_t end)
 {
     const int last = w->ndim - 1;
     if (begin >= end)
         return;
-    if (last > 0 && w->dim[last] < SHORT) {
+    if (last > 0 && w->dim[last] < SHORT && !w->columns) {
         map_packed(w, begin, end);
         return;
     }
-    int64_t stride[PLEAT_MAP_ARRAYS], most = 0; /* lines of a tile */
+    int64_t most = w->columns ? BAND / ABREAST_COLUMNS / w->width[0] : 0; /* lines of a tile */
+    int64_t stride[PLEAT_MAP_ARRAYS];
     void *row[PLEAT_MAP_ARRAYS];
     for (int k = 0; k < w->arrays; k++) {
         stride[k] = w->stride[k][last];
         row[k] = (char *)w->data[k] + begin * stride[k] * w->width[k];
-        if (k > 0 && is_apart(w, k))
+        if (k > 0 && is_apart(w, k) && !w->columns)
             most = least(most ? most : TILE, TILE / COLUMNS / w->width[k]);
     }
     if (last == 0) {
@@ -182,7 +211,7 @@ static void map(const pleat_map_work *w, int64_t begin, int64_t end)
         const int64_t n = run_of(w, &p, end - begin);
         if (most && n == w->dim[last] && end - begin > n) {
             const int64_t lines = least(least(most, (end - begin) / n), w->dim[last - 1] - p.index[last - 1]);
-            map_tiles(w, &p, lines);
+            (w->columns ? map_columns : map_tiles)(w, &p, lines);
             step(w, &p, last - 1, lines);
             begin += lines * n;
             continue;

@@ -22,6 +22,7 @@ typedef struct {
     int64_t stride[PLEAT_MAP_ARRAYS][PLEAT_MAX_DIMS]; /* in elements */
     void *data[PLEAT_MAP_ARRAYS];
     int64_t width[PLEAT_MAP_ARRAYS]; /* bytes of an element */
+    bool columns; /* of the last two dimensions all inputs have the first side by side, or repeat one element */
     double param[2];
 } pleat_map_work;
 

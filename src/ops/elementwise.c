@@ -9,7 +9,8 @@
 
 #include <pleat/ops.h>
 
-enum { GRAIN = 1 << 14 };
+/* Elements. SHORT: of a column, too few to go down. */
+enum { GRAIN = 1 << 14, COLUMNS_GRAIN = 1 << 16, SHORT = 64 };
 
 static void chunk(int64_t begin, int64_t end, void *ctx)
 {
@@ -29,6 +30,22 @@ static void spread(pleat_map_work *w, const pleat_tensor *out, pleat_tensor *con
     for (int d = 0; d < w->ndim; d++)
         w->dim[d] = out->shape.dim[d];
     pleat_merge_dims(&w->ndim, w->dim, w->stride, w->arrays);
+}
+
+/* Whether all inputs lie as columns do, and it is two at least, which are more to turn than the result is. */
+static bool are_columns(const pleat_map_work *w)
+{
+    const int last = w->ndim - 1;
+    int columns = 0;
+    if (last == 0 || w->dim[last - 1] < SHORT)
+        return false;
+    for (int k = 1; k < w->arrays; k++) {
+        const int64_t down = w->stride[k][last - 1], along = w->stride[k][last];
+        if (down == 1 ? along <= 1 : down != 0 || along != 0)
+            return false;
+        columns += down == 1;
+    }
+    return columns > 1;
 }
 
 static bool same_shape(const pleat_tensor *a, const pleat_tensor *b)
@@ -58,7 +75,8 @@ void pleat_map(pleat_row_fn row, pleat_tensor *out, pleat_tensor *const *in, int
     w.dim[0] = out->numel;
     if (!dense)
         spread(&w, out, in);
-    pleat_parallel_for(out->numel, GRAIN, chunk, &w);
+    w.columns = !dense && are_columns(&w);
+    pleat_parallel_for(out->numel, w.columns ? COLUMNS_GRAIN : GRAIN, chunk, &w);
 }
 
 pleat_status pleat_map_forward(pleat_call *call, const pleat_row_fn row[2])

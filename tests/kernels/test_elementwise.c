@@ -204,6 +204,9 @@ START_TEST(walk)
         { .ndim = 3, .dim = { 3, 70, 130 }, .stride = { { 9100, 130, 1 }, { 9100, 1, 70 }, { 0, 0, 2 } } }, /* tiles */
         { .ndim = 3, .dim = { 2, 5, 64 }, .stride = { { 320, 64, 1 }, { 1, 128, 2 }, { 64, 0, 1 } } },
         { .ndim = 2, .dim = { 133, 67 }, .stride = { { 1, 133 }, { 1, 133 }, { 67, 1 } } },
+        { .ndim = 2, .dim = { 133, 67 }, .stride = { { 67, 1 }, { 1, 140 }, { 1, 133 } }, .columns = true },
+        { .ndim = 2, .dim = { 1200, 9 }, .stride = { { 9, 1 }, { 1, 1200 }, { 1, 1200 } }, .columns = true },
+        { .ndim = 3, .dim = { 3, 70, 6 }, .stride = { { 420, 6, 1 }, { 420, 1, 70 }, { 6, 0, 0 } }, .columns = true },
     };
     for (size_t i = 0; i < 2 * sizeof works / sizeof *works; i++) {
         const int which = i % 2;

@@ -250,18 +250,19 @@ START_TEST(threads)
 {
     pleat_tensor *a = pleat_randn(PLEAT_SHAPE(4, 5, 70), PLEAT_F32), *b = pleat_randn(PLEAT_SHAPE(5, 1), PLEAT_F32);
     pleat_tensor *c = pleat_transpose(pleat_randn(PLEAT_SHAPE(4, 70, 5), PLEAT_F32), 1, 2);
-    pleat_tensor *first[4] = { 0 };
+    pleat_tensor *d = pleat_transpose(a, 1, 2), *first[5] = { 0 };
     for (int n = 1; n <= 16; n += n < 3 ? 1 : n == 3 ? 2 : 11) {
         ck_assert_ok(pleat_set_threads(n));
         pleat_parallel_limit_grain(n == 1 ? 0 : 1);
-        pleat_tensor *y[4] = { pleat_div(a, b), pleat_exp(c), pleat_pow(a, 2.5), pleat_add(c, a) };
+        pleat_tensor *y[5] = { pleat_div(a, b), pleat_exp(c), pleat_pow(a, 2.5), pleat_add(c, a), pleat_mul(d, d) };
         pleat_parallel_limit_grain(0);
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; k < 5; k++) {
             if (n == 1)
                 first[k] = y[k];
             ck_assert(same_bits(first[k], y[k]));
         }
     }
+    ck_assert(same_bits(first[4], pleat_contiguous(pleat_transpose(pleat_mul(a, a), 1, 2))));
 #ifdef _OPENMP
     ck_assert_int_gt(pleat_parallel_workers_seen(), 1);
 #endif
