@@ -47,6 +47,7 @@ typedef struct {
     X(power_half)      /* C's pow(a, 0.5): unlike sqrt, 0 for -0 and infinity for -infinity */                         \
     X(power_mhalf)     /* C's pow(a, -0.5) */                                                                          \
     X(power_m2)        /* 1 / (a a) */                                                                                 \
+    X(power_m3)        /* 1 / (a a a) */                                                                               \
     X(power)           /* C's pow(a, p) */                                                                             \
     X(clamp)           /* min(max(a, p), q), NaN for NaN */                                                            \
     X(clamp_grad)      /* a where p <= b <= q, else 0 */                                                               \

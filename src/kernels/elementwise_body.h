@@ -265,6 +265,11 @@ PLEAT_INLINE void FN(two_ways)(void *const *array, const int64_t *stride, int64_
 #define ROW_OF_ANGLES(name, inputs, factor, function)                                                                  \
     ROW_OF_TWO_WAYS(name, inputs, factor, FN(near_##function), FN(any_##function), true, 0, FAR)
 
+PLEAT_INLINE V FN(cube)(V x)
+{
+    return x * x * x;
+}
+
 PLEAT_INLINE V FN(power_half)(V x)
 {
     const V infinity = FN(splat)(BIT(__builtin_inff, __builtin_inf)());
@@ -368,11 +373,12 @@ ROW(sqrt, 1, FN(sqrt)(x[0]))
 ROW(one, 1, ONE)
 ROW(identity, 1, x[0])
 ROW(square, 1, x[0] * x[0])
-ROW(cube, 1, x[0] * x[0] * x[0])
+ROW(cube, 1, FN(cube)(x[0]))
 ROW(reciprocal, 1, 1 / x[0])
 ROW(power_half, 1, FN(power_half)(x[0]))
 ROW(power_mhalf, 1, 1 / FN(power_half)(x[0]))
 ROW(power_m2, 1, 1 / (x[0] * x[0]))
+ROW(power_m3, 1, FN(cube)(1 / x[0]))
 ROW(any_power, 1, FN(any_power)(x[0], p[0][0]))
 #if PLEAT_FLOAT == 64
 #define power_row_f64 any_power_row_f64 /* to the last bit is more than a logarithm in a double has */

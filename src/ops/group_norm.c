@@ -18,6 +18,7 @@
 #include "kernels/norm.h"
 #include "ops/ops.h"
 #include "ops/reals.h"
+#include "ops/reduce.h"
 #include "tensor/error.h"
 #include "tensor/memory.h"
 
@@ -347,6 +348,15 @@ static pleat_status backward_kernel(pleat_call *call)
     return status;
 }
 
+/* The sum over a channel's elements. */
+static pleat_tensor *summed(pleat_tensor *x)
+{
+    return pleat_size(x, 3) == 1 ? x : pleat_sum_dims(x, PLEAT_DIMS(3), true);
+}
+
+/* With a channel's sums of dy and of dy d the rest is numbers of channels and rows:
+ *
+ *   dx = dy weight r - d r^3 mean(h d) - r mean(h) */
 static pleat_status backward(pleat_call *call)
 {
     const pleat_group_norm_params *params = call->params;
@@ -356,25 +366,32 @@ static pleat_status backward(pleat_call *call)
         return PLEAT_OK; /* zero, where the means of nothing would give NaN */
     const int64_t channels = shape.dim[1] / params->groups;
     const pleat_shape split = PLEAT_SHAPE(shape.dim[0], params->groups, channels, -1);
-    const pleat_dims row = PLEAT_DIMS(2, 3), others = PLEAT_DIMS(0, 3);
+    const pleat_dims row = PLEAT_DIMS(2, 3), others = PLEAT_DIMS(0, 3), channel = PLEAT_DIMS(2);
     g = pleat_reshape(g, split);
+    pleat_tensor *sum = summed(g);
     if (pleat_wants(call, BIAS))
-        call->grad_in[BIAS] = pleat_reshape(pleat_sum_dims(g, others, false), PLEAT_SHAPE(shape.dim[1]));
+        call->grad_in[BIAS] = pleat_reshape(pleat_sum_dims(sum, others, false), PLEAT_SHAPE(shape.dim[1]));
     if (!pleat_wants(call, X) && !pleat_wants(call, WEIGHT))
         return PLEAT_OK;
     pleat_tensor *x = pleat_reshape(call->in[X], split), *d = pleat_sub(x, pleat_mean_dims(x, row, true));
-    pleat_tensor *r = pleat_pow(pleat_add_scalar(pleat_mean_dims(pleat_mul(d, d), row, true), params->eps), -0.5);
-    pleat_tensor *y = pleat_mul(d, r);
+    pleat_tensor *r = pleat_pow(pleat_add_scalar(pleat_sum_powers(d, 2, row, true, true), params->eps), -0.5);
+    pleat_tensor *product = summed(pleat_mul(g, d)), *scale = r;
     if (pleat_wants(call, WEIGHT))
         call->grad_in[WEIGHT] =
-            pleat_reshape(pleat_sum_dims(pleat_mul(g, y), others, false), PLEAT_SHAPE(shape.dim[1]));
+            pleat_reshape(pleat_sum_dims(pleat_mul(product, r), others, false), PLEAT_SHAPE(shape.dim[1]));
     if (!pleat_wants(call, X))
         return PLEAT_OK;
-    if (call->in[WEIGHT])
-        g = pleat_mul(g, pleat_reshape(call->in[WEIGHT], PLEAT_SHAPE(1, params->groups, channels, 1)));
-    pleat_tensor *slope = pleat_mean_dims(pleat_mul(g, y), row, true);
-    pleat_tensor *rest = pleat_sub(pleat_sub(g, pleat_mean_dims(g, row, true)), pleat_mul(y, slope));
-    call->grad_in[X] = pleat_reshape(pleat_mul(r, rest), shape);
+    if (call->in[WEIGHT]) {
+        pleat_tensor *weight = pleat_reshape(call->in[WEIGHT], PLEAT_SHAPE(1, params->groups, channels, 1));
+        sum = pleat_mul(sum, weight);
+        product = pleat_mul(product, weight);
+        scale = pleat_mul(weight, r);
+    }
+    const double each = (double)(shape.dim[0] * params->groups) / (double)pleat_numel(g);
+    pleat_tensor *slope = pleat_mul(pleat_mul_scalar(pleat_sum_dims(product, channel, true), each), pleat_pow(r, 3));
+    pleat_tensor *shift = pleat_mul(pleat_mul_scalar(pleat_sum_dims(sum, channel, true), each), r);
+    pleat_tensor *dx = pleat_sub(pleat_sub(pleat_mul(g, scale), pleat_mul(d, slope)), shift);
+    call->grad_in[X] = pleat_reshape(dx, shape);
     return PLEAT_OK;
 }
 

@@ -97,6 +97,7 @@ static pleat_status pow_forward(pleat_call *call)
                                    : e == 3    ? k->cube
                                    : e == -1   ? k->reciprocal
                                    : e == -2   ? k->power_m2
+                                   : e == -3   ? k->power_m3
                                    : e == 0.5  ? k->power_half
                                    : e == -0.5 ? k->power_mhalf
                                                : k->power);
@@ -105,8 +106,9 @@ static pleat_status pow_forward(pleat_call *call)
 static pleat_status pow_backward(pleat_call *call)
 {
     const double e = ((const pleat_map_params *)call->params)->p;
+    pleat_tensor *x = call->in[0];
     if (e != 0) /* so that 0 times the infinite x^-1 of x = 0 is no NaN */
-        call->grad_in[0] = pleat_mul(call->grad_out[0], pleat_mul_scalar(pleat_pow(call->in[0], e - 1), e));
+        call->grad_in[0] = pleat_mul(call->grad_out[0], pleat_mul_scalar(e == 2 ? x : pleat_pow(x, e - 1), e));
     return PLEAT_OK;
 }
 

@@ -31,6 +31,7 @@ WANT(power_1, pow(x[0], 1))
 WANT(power_2, pow(x[0], 2))
 WANT(power_3, pow(x[0], 3))
 WANT(power_m1, pow(x[0], -1))
+WANT(power_m3, pow(x[0], -3))
 WANT(power_half, pow(x[0], 0.5))
 WANT(power_mhalf, pow(x[0], -0.5))
 WANT(power, pow(x[0], p[0]))
@@ -65,6 +66,7 @@ static const function functions[] = {
     { ROW(square), 1, power_2, 0, 0 },
     { ROW(cube), 1, power_3, 0, 0 },
     { ROW(reciprocal), 1, power_m1, 0, 0 },
+    { ROW(power_m3), 1, power_m3, 0, 0 },
     { ROW(power_half), 1, power_half, 0, 0 },
     { ROW(power_mhalf), 1, power_mhalf, 0, 0 },
     { ROW(power), 1, power, 2.5, 0 },
