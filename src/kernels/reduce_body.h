@@ -104,8 +104,11 @@ PLEAT_INLINE void F(down)(const FROM *x, int64_t next, int64_t stride, int64_t n
         const int64_t ahead = least(end, AHEAD / (int64_t)sizeof(FROM));
         for (; i < end; i += two ? 4 * LANES : 8 * LANES) {
             const int64_t soon = i + ahead < end ? i + ahead : next + i + ahead - end;
-            __builtin_prefetch((const void *)((uintptr_t)x + (uintptr_t)soon * sizeof *x));
-            __builtin_prefetch((const void *)((uintptr_t)x + (uintptr_t)(soon + apart) * sizeof *x));
+            PLEAT_UNROLL(8)
+            for (int64_t e = 0; e < 4 * LANES; e += 64 / (int64_t)sizeof(FROM)) {
+                __builtin_prefetch((const void *)((uintptr_t)x + (uintptr_t)(soon + e) * sizeof *x));
+                __builtin_prefetch((const void *)((uintptr_t)x + (uintptr_t)(soon + e + apart) * sizeof *x));
+            }
             PLEAT_UNROLL(8)
             for (int k = 0; k < 8; k++)
                 a[k % 4] = fold(a[k % 4], F(widen)(x + i + k / 2 * LANES + k % 2 * apart));
