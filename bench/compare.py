@@ -123,6 +123,7 @@ GROUPS = [  # title, ops
                             'huber_loss', 'smooth_l1_loss', 'bce', 'bce_with_logits')),
     ('Cost of a call', ('chain1000', 'call')),
     ('Training steps', ('train',)),
+    ('Networks in use', ('infer',)),
     ('Optimizers', ('optimizer',)),
 ]
 

@@ -1,4 +1,5 @@
-/* Cases of whole training steps (forward, loss, backward, SGD with momentum) and of optimizer steps alone. */
+/* Cases of whole training steps (forward, loss, backward, SGD with momentum), of networks in use, and of optimizer
+ * steps alone. */
 #include "bench.h"
 
 /* ---- ResNet-20: He et al., CVPR 2016, with 1x1 convolutions where the shape changes ---- */
@@ -76,14 +77,18 @@ static const struct {
     const char *name;
     pleat_module *(*make)(void);
     int64_t channels, size;
-    /* Floating-point operations of one image's step: three times the convolutions' and linear layers' forward, less
-     * the gradient by the image, which nobody wants. */
-    double flops;
-} nets[] = { { "mlp784-128-10", mlp, 1, 28, 409088 },
-             { "lenet5", lenet5, 1, 28, 2263920 },
-             { "mnist-cnn", mnist_cnn, 1, 28, 97248768 },
-             { "resnet20", resnet20, 3, 32, 243994368 },
-             { "resnet20-recomputed", resnet20_recomputed, 3, 32, 243994368 } };
+    double flops, first; /* floating-point operations of the convolutions and linear layers, and of the first of them */
+} nets[] = { { "mlp784-128-10", mlp, 1, 28, 203264, 200704 },
+             { "lenet5", lenet5, 1, 28, 833040, 235200 },
+             { "mnist-cnn", mnist_cnn, 1, 28, 32566784, 451584 },
+             { "resnet20", resnet20, 3, 32, 81626368, 884736 },
+             { "resnet20-recomputed", resnet20_recomputed, 3, 32, 81626368, 884736 } };
+
+/* Of one image's step: nobody wants the gradient by the image. */
+static double step_flops(int which)
+{
+    return 3 * nets[which].flops - nets[which].first;
+}
 
 /* ---- Steps ---- */
 
@@ -119,6 +124,23 @@ static void train_run(const bench_case *c)
     pleat_optimizer_zero_grad(optimizer);
     if (pleat_backward(loss) == PLEAT_OK)
         pleat_optimizer_step(optimizer);
+    pleat_scope_end(scope);
+}
+
+static bool infer_make(const bench_case *c)
+{
+    if (!prepare(c))
+        return false;
+    pleat_module_train(net, false);
+    return true;
+}
+
+static void infer_run(const bench_case *c)
+{
+    (void)c;
+    pleat_scope scope = pleat_scope_begin();
+    pleat_grad_mode(false);
+    pleat_forward(net, images);
     pleat_scope_end(scope);
 }
 
@@ -161,12 +183,22 @@ void bench_add_nets(void)
     } steps[] = { { 0, 64 }, { 0, 1 }, { 1, 64 }, { 1, 1 }, { 2, 64 }, { 3, 128 }, { 4, 128 } };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         bench_case *c = bench_add("train", "%s bs%d", nets[steps[i].net].name, steps[i].batch);
-        c->flops = steps[i].batch * nets[steps[i].net].flops;
+        c->flops = steps[i].batch * step_flops(steps[i].net);
         c->memory = true;
         c->arg[0] = steps[i].net;
         c->arg[1] = steps[i].batch;
         c->make = train_make;
         c->run = train_run;
+        c->drop = drop;
+    }
+    for (int i = 0; i < 8; i++) {
+        const int which = i / 2, batch = i % 2 ? 1 : 64;
+        bench_case *c = bench_add("infer", "%s bs%d", nets[which].name, batch);
+        c->flops = batch * nets[which].flops;
+        c->arg[0] = which;
+        c->arg[1] = batch;
+        c->make = infer_make;
+        c->run = infer_run;
         c->drop = drop;
     }
     static const struct {

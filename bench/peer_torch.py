@@ -317,9 +317,11 @@ def mlp():
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
 
 
-NETS = {'mlp784-128-10': (mlp, (1, 28, 28), 409088.0), 'lenet5': (lenet5, (1, 28, 28), 2263920.0),
-        'mnist-cnn': (mnist_cnn, (1, 28, 28), 97248768.0), 'resnet20': (resnet20, (3, 32, 32), 243994368.0),
-        'resnet20-recomputed': (resnet20_recomputed, (3, 32, 32), 243994368.0)}
+NETS = {  # floating-point operations of the convolutions and linear layers, and of the first of them
+    'mlp784-128-10': (mlp, (1, 28, 28), 203264.0, 200704.0), 'lenet5': (lenet5, (1, 28, 28), 833040.0, 235200.0),
+    'mnist-cnn': (mnist_cnn, (1, 28, 28), 32566784.0, 451584.0),
+    'resnet20': (resnet20, (3, 32, 32), 81626368.0, 884736.0),
+    'resnet20-recomputed': (resnet20_recomputed, (3, 32, 32), 81626368.0, 884736.0)}
 
 
 def optimizer(name, parameters, lr):
@@ -331,11 +333,25 @@ def optimizer(name, parameters, lr):
         return kind(list(parameters), lr=lr, **options)
 
 
+def net_and_images(name, batch, cl):
+    make, image, _, _ = NETS[name]
+    net, x = make(), rand(batch, *image, grad=False, cl=cl)
+    return net.to(memory_format=torch.channels_last) if cl else net, x
+
+
+def infer(name, batch, cl):
+    net, x = net_and_images(name, batch, cl)
+    net.eval()
+
+    def go():
+        with torch.inference_mode():
+            net(x)
+    return go
+
+
 def train(name, batch, cl):
-    make, image, _ = NETS[name]
-    net, x, t = make(), rand(batch, *image, grad=False, cl=cl), torch.randint(10, (batch,))
-    if cl:
-        net = net.to(memory_format=torch.channels_last)
+    net, x = net_and_images(name, batch, cl)
+    t = torch.randint(10, (batch,))
     opt = optimizer('sgd', net.parameters(), 0.01)
 
     def go():
@@ -346,17 +362,22 @@ def train(name, batch, cl):
 
 
 def optimizer_step(kind, name):
-    make, image, _ = NETS[name]
-    net = make()
-    F.cross_entropy(net(rand(2, *image, grad=False)), torch.randint(10, (2,))).backward()
+    net, x = net_and_images(name, 2, False)
+    F.cross_entropy(net(x), torch.randint(10, (2,))).backward()
     return optimizer(kind, net.parameters(), 1e-6).step
 
 
 for name, batch in (('mlp784-128-10', 64), ('mlp784-128-10', 1), ('lenet5', 64), ('lenet5', 1), ('mnist-cnn', 64),
                     ('resnet20', 128), ('resnet20-recomputed', 128)):
     for cl in (False, True):
-        add('train' + '_cl' * cl, '%s bs%d' % (name, batch), batch * NETS[name][2], 0,
+        _, _, flops, first = NETS[name]
+        add('train' + '_cl' * cl, '%s bs%d' % (name, batch), batch * (3 * flops - first), 0,
             lambda name=name, batch=batch, cl=cl: train(name, batch, cl))
+for name in ('mlp784-128-10', 'lenet5', 'mnist-cnn', 'resnet20'):
+    for batch in (64, 1):
+        for cl in (False, True):
+            add('infer' + '_cl' * cl, '%s bs%d' % (name, batch), batch * NETS[name][2], 0,
+                lambda name=name, batch=batch, cl=cl: infer(name, batch, cl))
 for kind, arrays in (('sgd', 5), ('adam', 7), ('adamw', 7)):
     for name in ('mnist-cnn', 'resnet20'):
         add('optimizer', "%s of %s's parameters" % (kind, name), 0,
