@@ -121,6 +121,7 @@ GROUPS = [  # title, ops
                                              'batch_norm', 'layer_norm', 'group_norm')),
     ('Softmax and losses', ('softmax', 'log_softmax', 'cross_entropy', 'softmax_c', 'softmax_w', 'mse_loss', 'l1_loss',
                             'huber_loss', 'smooth_l1_loss', 'bce', 'bce_with_logits')),
+    ('Differentiated twice', ('.twice',)),
     ('Cost of a call', ('chain1000', 'call')),
     ('Training steps', ('train',)),
     ('Networks in use', ('infer',)),
@@ -130,7 +131,8 @@ GROUPS = [  # title, ops
 
 def group_of(name):
     op = name.split(',')[0]
-    return next((title for title, ops in GROUPS if op in ops or op.split('.')[0] in ops), None)
+    names = {'.twice'} if op.endswith('.twice') else {op, op.split('.')[0]}
+    return next((title for title, ops in GROUPS if names & set(ops)), None)
 
 
 class Pair:

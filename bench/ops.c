@@ -1,5 +1,6 @@
-/* Cases of single ops: forward alone, without recording, and forward with the gradients of all float inputs. Names are
- * those of peer_torch.py, by which compare.py joins the two. */
+/* Cases of single ops: forward alone, without recording; forward with the gradients of all float inputs; and where
+ * little is read and written, with the gradients of those gradients. Names are those of peer_torch.py, by which
+ * compare.py joins the two. */
 #include "bench.h"
 
 #include <stdio.h>
@@ -58,32 +59,67 @@ static void forward(const bench_case *c)
     pleat_scope_end(scope);
 }
 
-static void forward_backward(const bench_case *c)
+/* The inputs that have a gradient. */
+static int wanted_of(const bench_case *c, pleat_tensor **wanted)
 {
-    pleat_scope scope = pleat_scope_begin();
-    pleat_tensor *y = c->fn(c, input), *wanted[MOST], *grad[MOST];
     int count = 0;
     for (int i = 0; c->kinds[i]; i++)
         if (has_gradient(c->kinds[i]))
             wanted[count++] = input[i];
+    return count;
+}
+
+static void forward_backward(const bench_case *c)
+{
+    pleat_scope scope = pleat_scope_begin();
+    pleat_tensor *y = c->fn(c, input), *wanted[MOST], *grad[MOST];
+    const int count = wanted_of(c, wanted);
     pleat_gradients(&y, 1, wanted, count, &(pleat_gradients_opts){ .grad_outputs = &seed }, grad);
     pleat_scope_end(scope);
 }
 
-/* Both ways to run `c`, whose op is a name without ".fwd"; forward alone where no input has a gradient. */
-static void both(bench_case c)
+/* The gradients of <gradients, inputs>, by the inputs and by the output's gradient. */
+static void twice(const bench_case *c)
 {
+    pleat_scope scope = pleat_scope_begin();
+    pleat_tensor *y = c->fn(c, input), *wanted[MOST + 1], *grad[MOST], *again[MOST + 1];
+    const int count = wanted_of(c, wanted);
+    pleat_gradients(&y, 1, wanted, count, &(pleat_gradients_opts){ .grad_outputs = &seed, .record = true }, grad);
+    wanted[count] = seed;
+    pleat_gradients(grad, count, wanted, count + 1,
+                    &(pleat_gradients_opts){ .grad_outputs = wanted, .allow_unused = true }, again);
+    pleat_scope_end(scope);
+}
+
+static bool twice_make(const bench_case *c)
+{
+    return op_make(c) && pleat_set_requires_grad(seed, true);
+}
+
+/* All ways to run `c`, whose op is a name without ".fwd"; forward alone where no input has a gradient. */
+static void add_ways(bench_case c)
+{
+    enum { LITTLE = 4000000 }; /* bytes */
+    static const struct {
+        const char *name;
+        bool (*make)(const bench_case *c);
+        void (*run)(const bench_case *c);
+        int times; /* as much work as forward; 0: uncounted */
+    } ways[] = { { "fwd", op_make, forward, 1 },
+                 { "fwdbwd", op_make, forward_backward, 3 },
+                 { "twice", twice_make, twice, 0 } };
     bool gradients = false;
     for (int i = 0; c.kinds[i]; i++)
         gradients |= has_gradient(c.kinds[i]);
-    for (int backward = 0; backward <= gradients; backward++) {
+    const int count = !gradients ? 1 : c.bytes > 0 && c.bytes <= LITTLE ? 3 : 2;
+    for (int i = 0; i < count; i++) {
         bench_case *place = bench_add("", "%s", c.text);
         *place = c;
-        snprintf(place->op, sizeof place->op, "%.20s.%s", c.op, backward ? "fwdbwd" : "fwd");
-        place->flops = backward ? 3 * c.flops : c.flops;
-        place->bytes = backward ? 3 * c.bytes : c.bytes;
-        place->make = op_make;
-        place->run = backward ? forward_backward : forward;
+        snprintf(place->op, sizeof place->op, "%.20s.%s", c.op, ways[i].name);
+        place->flops = ways[i].times * c.flops;
+        place->bytes = ways[i].times * c.bytes;
+        place->make = ways[i].make;
+        place->run = ways[i].run;
     }
 }
 
@@ -129,7 +165,7 @@ static void add_products(void)
         c.arg[1] = product[i].form[1] == 'T';
         c.shape[0] = c.arg[0] ? PLEAT_SHAPE(k, m) : PLEAT_SHAPE(m, k);
         c.shape[1] = c.arg[1] ? PLEAT_SHAPE(n, k) : PLEAT_SHAPE(k, n);
-        both(c);
+        add_ways(c);
     }
     static const int batched[][4] = { { 64, 128, 64, 256 }, { 16, 64, 27, 1024 } };
     for (int i = 0; i < 2; i++) {
@@ -138,7 +174,7 @@ static void add_products(void)
         TEXT(c, "%dx%dx%d @ %dx%dx%d", b, m, k, b, k, n);
         c.shape[0] = PLEAT_SHAPE(b, m, k);
         c.shape[1] = PLEAT_SHAPE(b, k, n);
-        both(c);
+        add_ways(c);
     }
     static const int layer[][3] = {
         { 64, 784, 128 }, { 64, 128, 10 }, { 64, 12544, 128 }, { 1024, 1024, 1024 }, { 10000, 64, 10 }
@@ -150,7 +186,7 @@ static void add_products(void)
         c.shape[0] = PLEAT_SHAPE(m, k);
         c.shape[1] = PLEAT_SHAPE(n, k);
         c.shape[2] = PLEAT_SHAPE(n);
-        both(c);
+        add_ways(c);
     }
 }
 
@@ -225,7 +261,7 @@ static void add_convolutions(void)
         c.shape[0] = PLEAT_SHAPE(n, in, h, w);
         c.shape[1] = PLEAT_SHAPE(o, in / g, k, k);
         c.shape[2] = PLEAT_SHAPE(o);
-        both(c);
+        add_ways(c);
     }
     static const struct {
         const char *name;
@@ -246,7 +282,7 @@ static void add_convolutions(void)
         c.shape[0] = PLEAT_SHAPE(n, in, h, w);
         c.shape[1] = PLEAT_SHAPE(in, o, kh, kw);
         c.shape[2] = PLEAT_SHAPE(o);
-        both(c);
+        add_ways(c);
     }
     static const int image[][3] = { { 16, 3, 32 }, { 64, 32, 28 }, { 8, 64, 56 } };
     for (int i = 0; i < 6; i++) {
@@ -260,7 +296,7 @@ static void add_convolutions(void)
             c.arg[0] = h;
             c.shape[0] = PLEAT_SHAPE(n, in * 9, h * h);
         }
-        both(c);
+        add_ways(c);
     }
 }
 
@@ -335,7 +371,7 @@ static void add_lines(void)
                              : c.kinds[n] == 'r'        ? PLEAT_SHAPE(d[shape[i].ndim - 1])
                              : strchr("it", c.kinds[n]) ? PLEAT_SHAPE(d[0])
                                                         : shape[i];
-            both(c);
+            add_ways(c);
         }
 }
 
@@ -365,7 +401,7 @@ static void add_calls(void)
 {
     bench_case c = { .op = "chain1000", .text = "1000 adds of 1 element", .fn = chain, .kinds = "xy", .arg = { 1000 } };
     c.shape[0] = c.shape[1] = PLEAT_SHAPE(1);
-    both(c);
+    add_ways(c);
     static const struct {
         const char *what;
         pleat_tensor *(*fn)(const bench_case *, pleat_tensor *const *);
@@ -388,7 +424,7 @@ static void add_calls(void)
         }
         if (call[i].fn == batch_norm)
             one.shape[0].dim[0] = 2;
-        both(one);
+        add_ways(one);
     }
 }
 

@@ -51,11 +51,24 @@ def step_of(f, xs):
     return go
 
 
-def both(op, case, flops, nbytes, f, make, gradients=True):
-    """Forward without recording, and forward with the gradients of the inputs, of f on make()'s inputs."""
+def twice_of(f, xs):
+    wanted = [x for x in xs if x.requires_grad]
+    seed = torch.ones_like(f(*xs)).requires_grad_()
+
+    def go():
+        grads = torch.autograd.grad(f(*xs), wanted, seed, create_graph=True)
+        torch.autograd.grad(grads, wanted + [seed], wanted, allow_unused=True)
+    return go
+
+
+def ways(op, case, flops, nbytes, f, make, gradients=True):
+    """Forward without recording, forward with the gradients of the inputs, of f on make()'s inputs, and where little is
+    read and written the gradients of those gradients."""
     add(op + '.fwd', case, flops, nbytes, lambda: forward_of(f, make()))
     if gradients:
         add(op + '.fwdbwd', case, 3 * flops, 3 * nbytes, lambda: step_of(f, make()))
+        if 0 < nbytes <= 4e6:
+            add(op + '.twice', case, 0, 0, lambda: twice_of(f, make()))
 
 
 def shape_text(shape):
@@ -78,10 +91,10 @@ for form, m, n, k in [
     add('gemm.fwd', '%s %dx%dx%d' % (form, m, n, k), 2.0 * m * n * k, 0,
         lambda gemm=gemm, operands=operands: forward_of(gemm, operands()))
 for b, m, k, n in [(64, 128, 64, 256), (16, 64, 27, 1024)]:
-    both('bmm', '%dx%dx%d @ %dx%dx%d' % (b, m, k, b, k, n), 2.0 * b * m * k * n, 0, torch.matmul,
+    ways('bmm', '%dx%dx%d @ %dx%dx%d' % (b, m, k, b, k, n), 2.0 * b * m * k * n, 0, torch.matmul,
          lambda b=b, m=m, k=k, n=n: (rand(b, m, k), rand(b, k, n)))
 for m, k, n in [(64, 784, 128), (64, 128, 10), (64, 12544, 128), (1024, 1024, 1024), (10000, 64, 10)]:
-    both('linear', '%dx%d -> %d' % (m, k, n), 2.0 * m * k * n, 0, F.linear,
+    ways('linear', '%dx%d -> %d' % (m, k, n), 2.0 * m * k * n, 0, F.linear,
          lambda m=m, k=k, n=n: (rand(m, k), rand(n, k), rand(n)))
 
 # ---- Convolutions, unfold and fold ----
@@ -105,7 +118,7 @@ for name, n, c, h, w, o, k, s, p, g, d in [
     span = (k - 1) * d + 1
     pixels = n * ((h + 2 * p - span) // s + 1) * ((w + 2 * p - span) // s + 1)
     for cl in (False, True):
-        both('conv2d' + '_cl' * cl, '%s %dx%dx%dx%d O%d k%d s%d p%d g%d' % (name, n, c, h, w, o, k, s, p, g),
+        ways('conv2d' + '_cl' * cl, '%s %dx%dx%dx%d O%d k%d s%d p%d g%d' % (name, n, c, h, w, o, k, s, p, g),
              2.0 * pixels * o * (c // g) * k * k, 4.0 * (n * c * h * w + pixels * o + o * (c // g) * k * k),
              lambda x, w, b, s=s, p=p, g=g, d=d: F.conv2d(x, w, b, s, p, d, g),
              lambda n=n, c=c, h=h, w=w, o=o, k=k, g=g, cl=cl:
@@ -120,16 +133,16 @@ for name, n, c, h, w, o, k, s, p, d, out in [
     ho = (h - 1) * s[0] - 2 * p[0] + d[0] * (k[0] - 1) + out[0] + 1
     wo = (w - 1) * s[1] - 2 * p[1] + d[1] * (k[1] - 1) + out[1] + 1
     for cl in (False, True):
-        both('conv_transpose2d' + '_cl' * cl, '%s %dx%dx%dx%d O%d k%dx%d s%dx%d' % ((name, n, c, h, w, o) + k + s),
+        ways('conv_transpose2d' + '_cl' * cl, '%s %dx%dx%dx%d O%d k%dx%d s%dx%d' % ((name, n, c, h, w, o) + k + s),
              2.0 * n * c * h * w * o * k[0] * k[1], 4.0 * (n * c * h * w + n * o * ho * wo),
              lambda x, w, b, s=s, p=p, d=d, out=out: F.conv_transpose2d(x, w, b, s, p, out, 1, d),
              lambda n=n, c=c, h=h, w=w, o=o, k=k, cl=cl:
                  (rand(n, c, h, w, cl=cl), rand(c, o, *k, cl=cl), rand(o)))
 for n, c, h in [(16, 3, 32), (64, 32, 28), (8, 64, 56)]:
     nbytes = 4.0 * n * c * h * h * (1 + 9)
-    both('unfold', '%dx%dx%dx%d k3 p1' % (n, c, h, h), 0, nbytes, lambda x: F.unfold(x, 3, padding=1),
+    ways('unfold', '%dx%dx%dx%d k3 p1' % (n, c, h, h), 0, nbytes, lambda x: F.unfold(x, 3, padding=1),
          lambda n=n, c=c, h=h: (rand(n, c, h, h),))
-    both('fold', '%dx%dx%dx%d k3 p1' % (n, c, h, h), 0, nbytes, lambda x, h=h: F.fold(x, (h, h), 3, padding=1),
+    ways('fold', '%dx%dx%dx%d k3 p1' % (n, c, h, h), 0, nbytes, lambda x, h=h: F.fold(x, (h, h), 3, padding=1),
          lambda n=n, c=c, h=h: (rand(n, c * 9, h * h),))
 
 # ---- The lines of cases.h: op, sizes, what is said behind the shape, kinds of inputs, arrays, what is computed ----
@@ -249,7 +262,7 @@ for op, sizes, what, kinds, arrays, f in [
         ('bce_with_logits', LARGE, '', 'xy', 2, F.binary_cross_entropy_with_logits)]:
     for shape in [s for i, s in enumerate(SIZES) if sizes & 1 << i]:
         for cl in (False, True)[:1 + (op in CHANNELS_LAST)]:
-            both(op + '_cl' * cl, shape_text(shape) + what, 0, 4.0 * arrays * math.prod(shape), f,
+            ways(op + '_cl' * cl, shape_text(shape) + what, 0, 4.0 * arrays * math.prod(shape), f,
                  lambda kinds=kinds, shape=shape, cl=cl: [input_of(k, shape, cl) for k in kinds],
                  any(k not in 'ycit' for k in kinds))
 
@@ -262,14 +275,14 @@ def chain(x, one):
     return x
 
 
-both('chain1000', '1000 adds of 1 element', 0, 0, chain, lambda: (rand(1), rand(1, grad=False)))
+ways('chain1000', '1000 adds of 1 element', 0, 0, chain, lambda: (rand(1), rand(1, grad=False)))
 for case, f, shapes in [
         ('add of 1 element', torch.add, [(1,), (1,)]), ('relu of 1 element', F.relu, [(1,)]),
         ('reshape of 1 element', lambda x: x.reshape(1, 1), [(1,)]), ('sum of 1 element', torch.sum, [(1,)]),
         ('matmul 1x1', torch.matmul, [(1, 1), (1, 1)]), ('linear 1x1', F.linear, [(1, 1), (1, 1), (1,)]),
         ('conv2d 1x1x1x1 k1', F.conv2d, [(1, 1, 1, 1), (1, 1, 1, 1), (1,)]),
         ('batch_norm 2x1x1x1', lambda x, g, b: F.batch_norm(x, None, None, g, b, True), [(2, 1, 1, 1), (1,), (1,)])]:
-    both('call', case, 0, 0, f, lambda shapes=shapes: tuple(rand(*s) for s in shapes))
+    ways('call', case, 0, 0, f, lambda shapes=shapes: tuple(rand(*s) for s in shapes))
 
 # ---- Training steps and optimizers ----
 

@@ -295,7 +295,7 @@ static const char help[] =
     "  --peak CASE       only print the case's peak_mib\n"
     "\n"
     "A call of .fwd is recorded nowhere; one of .fwdbwd computes the gradients of all inputs, too, and counts as "
-    "three.\n"
+    "three;\none of .twice differentiates those again, by the inputs and by the output's gradient.\n"
     "gbps counts each input and output once. peak_percent: of the multiply-adds that the cores were seen to do in\n"
     "registers between the samples. peak_mib: what the resident memory of a process of its own grows by, from before "
     "the\ncase is made until it was run once.\n";
