@@ -16,7 +16,7 @@ static pleat_module *block(int64_t channels)
 /* Blocks 1 to `blocks`, of which the last is within another that is run again. */
 static pleat_module *network(int blocks, bool recompute)
 {
-    pleat_module *m[8] = { pleat_nn_conv2d(2, 3, HW(3, 3), NULL) };
+    pleat_module *m[16] = { pleat_nn_conv2d(2, 3, HW(3, 3), NULL) };
     for (int i = 1; i <= blocks; i++) {
         m[i] = block(3);
         pleat_module_recompute(m[i], recompute);
@@ -172,8 +172,8 @@ START_TEST(less_memory)
     double held[2], peak[2];
     for (int k = 0; k < 2; k++) {
         const pleat_scope scope = pleat_scope_begin();
-        pleat_module *m = network(6, k);
-        pleat_tensor *x = pleat_randn(PLEAT_SHAPE(32, 2, 60, 60), PLEAT_F32);
+        pleat_module *m = network(14, k);
+        pleat_tensor *x = pleat_randn(PLEAT_SHAPE(16, 2, 60, 60), PLEAT_F32);
         const int64_t before = pleat_memory_stats().live_bytes;
         pleat_memory_reset_peak();
         pleat_tensor *y = pleat_forward(m, x);
@@ -184,7 +184,7 @@ START_TEST(less_memory)
         pleat_scope_end(scope);
     }
     ck_assert_msg(held[1] < 0.6 * held[0], "%.0f of %.0f bytes", held[1], held[0]);
-    ck_assert_msg(peak[1] < peak[0], "%.0f of %.0f bytes", peak[1], peak[0]);
+    ck_assert_msg(peak[1] < 0.8 * peak[0], "%.0f of %.0f bytes", peak[1], peak[0]);
 }
 END_TEST
 
