@@ -90,16 +90,28 @@ def candidates(patterns):
     return found
 
 
+def end_session(session):
+    """Kills all of its processes, of whatever group."""
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(path) as stat:
+                fields = stat.read().rsplit(")", 1)[1].split()  # state, parent, group, session
+            if int(fields[3]) == session:
+                os.kill(int(path.split("/")[2]), signal.SIGKILL)
+        except (OSError, IndexError):
+            pass  # it ended meanwhile
+
+
 def run(command, cwd, timeout):
     """Exit status and output; None where it ran out of time. Whatever it started ends with it: a test runs in a process
-    of its own, which would outlive the program."""
+    and a group of its own, and would outlive the program."""
     p = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                          errors="replace", start_new_session=True)
     try:
         out, _ = p.communicate(timeout=timeout)
         return p.returncode, out
     except subprocess.TimeoutExpired:
-        os.killpg(p.pid, signal.SIGKILL)
+        end_session(p.pid)
         p.communicate()
         return None, ""
 
@@ -216,4 +228,5 @@ def main():
         print(f"\nSurvived: {name}:{number + 1} ({kind})\n\n    - {before.strip()}\n    + {after.strip()}")
 
 
-main()
+if __name__ == "__main__":
+    main()
