@@ -388,7 +388,8 @@ static pleat_status backward(pleat_call *call)
         scale = pleat_mul(weight, r);
     }
     const double each = (double)(shape.dim[0] * params->groups) / (double)pleat_numel(g);
-    pleat_tensor *slope = pleat_mul(pleat_mul_scalar(pleat_sum_dims(product, channel, true), each), pleat_pow(r, 3));
+    pleat_tensor *mean = pleat_mul_scalar(pleat_sum_dims(product, channel, true), each);
+    pleat_tensor *slope = pleat_mul(pleat_mul(mean, r), pleat_square(r)); /* r^3 alone might be too small for a float */
     pleat_tensor *shift = pleat_mul(pleat_mul_scalar(pleat_sum_dims(sum, channel, true), each), r);
     pleat_tensor *dx = pleat_sub(pleat_sub(pleat_mul(g, scale), pleat_mul(d, slope)), shift);
     call->grad_in[X] = pleat_reshape(dx, shape);

@@ -115,6 +115,25 @@ START_TEST(gradients)
 }
 END_TEST
 
+/* Numbers whose deviation's third power is out of a float's range: recorded, gradients are the same as not. */
+START_TEST(far_from_one)
+{
+    pleat_seed(5);
+    for (int large = 0; large < 2; large++) {
+        const double scale = large ? 1e14 : 1e-14;
+        pleat_tensor *x = pleat_mul_scalar(pleat_randn(PLEAT_SHAPE(2, 6, 5), PLEAT_F32), scale);
+        pleat_tensor *g = pleat_randn(PLEAT_SHAPE(2, 6, 5), PLEAT_F32), *grad[2];
+        pleat_set_requires_grad(x, true);
+        for (int record = 0; record < 2; record++) {
+            pleat_tensor *y = pleat_group_norm(x, 3, NULL, NULL, 0);
+            ck_assert_ok(pleat_gradients(&y, 1, &x, 1, &(pleat_gradients_opts){ .grad_outputs = &g, .record = record },
+                                         &grad[record]));
+        }
+        ck_assert(pleat_allclose(pleat_mul_scalar(grad[1], scale), pleat_mul_scalar(grad[0], scale), 1e-5, 1e-5));
+    }
+}
+END_TEST
+
 /* Images without a pixel: nothing comes out, and nothing is moved. */
 START_TEST(no_pixel)
 {
@@ -290,4 +309,4 @@ START_TEST(any_threads)
 END_TEST
 
 RUN_TESTS("layer_norm", layer, groups, instances, gradients, shapes_of_all_kinds, any_threads,
-          any_threads_with_gradients, no_pixel, refused)
+          any_threads_with_gradients, far_from_one, no_pixel, refused)
