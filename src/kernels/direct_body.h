@@ -161,19 +161,21 @@ static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y,
 
 /* ---- Over output channels ---- */
 
-/* The sums of `count` pixels by `vectors` vectors of output channels, over some taps: as gemm's tile, but each tap's
- * pixels are read from the copy where they lie, `place` behind the first, or one behind another if that is NULL. The
- * count, the vectors and whether there are places are constants at every call. With AVX-512, whose products take pixels
- * from memory, a third of them both of their products read for themselves, which saves an instruction each. */
-PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t *offset, const T *x,
-                            const int64_t *place, const T *weights, int64_t width, T *out, const int64_t *to,
-                            int64_t apart, bool add)
+/* The sums of `count` neighbouring pixels by `vectors` vectors of output channels, over some taps: as gemm's tile, but
+ * each tap's pixels are read from the copy where they lie. From pixel `left` on they are the next line's, so much
+ * farther on in the copy and in the sums. The count and the vectors are constants at every call, and so is `left` where
+ * it is the count. With AVX-512, whose products take pixels from memory, a third of them both of their products read
+ * for themselves, which saves an instruction each. */
+PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t left, int64_t depth, const int64_t *offset, const T *x,
+                            int64_t x_farther, const T *weights, int64_t width, T *out, int64_t apart,
+                            int64_t out_farther, bool add)
 {
     V sum[16][2];
-    int64_t from[16];
+    int64_t from[16], to[16];
     PLEAT_UNROLL(16)
     for (int i = 0; i < count; i++) {
-        from[i] = place ? place[i] : i;
+        from[i] = i < left ? i : i + x_farther;
+        to[i] = i * apart + (i < left ? 0 : out_farther);
         PLEAT_UNROLL(2)
         for (int v = 0; v < vectors; v++)
             sum[i][v] = (V){ 0 };
@@ -197,14 +199,14 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t
         for (int i = 0; i < count; i++) {
             PLEAT_UNROLL(2)
             for (int v = 0; v < vectors; v++)
-                sum[i][v] += FN(load)(out + (to ? to[i] : i * apart) + v * VL);
+                sum[i][v] += FN(load)(out + to[i] + v * VL);
         }
     }
     PLEAT_UNROLL(16)
     for (int i = 0; i < count; i++) {
         PLEAT_UNROLL(2)
         for (int v = 0; v < vectors; v++)
-            FN(store)(out + (to ? to[i] : i * apart) + v * VL, sum[i][v]);
+            FN(store)(out + to[i] + v * VL, sum[i][v]);
     }
 }
 
@@ -212,7 +214,7 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t depth, const int64_t
     static void FN(strip_##count##_##vectors)(int64_t depth, const int64_t *offset, const T *x, const T *weights,      \
                                               int64_t width, T *out, int64_t apart, bool add)                          \
     {                                                                                                                  \
-        FN(strip)(count, vectors, depth, offset, x, NULL, weights, width, out, NULL, apart, add);                      \
+        FN(strip)(count, vectors, count, depth, offset, x, 0, weights, width, out, apart, 0, add);                     \
     }
 #define ONE(count) STRIP(count, 1)
 #define BOTH(count) STRIP(count, 1) STRIP(count, 2)
@@ -314,13 +316,14 @@ static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T 
 }
 
 /* As many pixels as the registers hold, of two lines. */
-static void FN(strip_across)(int64_t vectors, int64_t depth, const int64_t *offset, const T *x, const int64_t *place,
-                             const T *weights, int64_t width, T *out, const int64_t *to, bool add)
+static void FN(strip_across)(int64_t vectors, int64_t left, int64_t depth, const int64_t *offset, const T *x,
+                             int64_t x_farther, const T *weights, int64_t width, T *out, int64_t apart,
+                             int64_t out_farther, bool add)
 {
     if (vectors > 1)
-        FN(strip)(STRIP_2, 2, depth, offset, x, place, weights, width, out, to, 0, add);
+        FN(strip)(STRIP_2, 2, left, depth, offset, x, x_farther, weights, width, out, apart, out_farther, add);
     else
-        FN(strip)(STRIP_1, 1, depth, offset, x, place, weights, width, out, to, 0, add);
+        FN(strip)(STRIP_1, 1, left, depth, offset, x, x_farther, weights, width, out, apart, out_farther, add);
 }
 
 /* A phase's sums, in a panel of output channels, to every phases.w-th pixel of every phases.h-th line. */
@@ -329,6 +332,7 @@ static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_ph
 {
     const int64_t line = f->windows.w, most = vectors > 1 ? STRIP_2 : STRIP_1, strips = (line + most - 1) / most;
     const int64_t apart = w->phases.w * vectors * VL, down = w->phases.h * w->c.width * vectors * VL;
+    const int64_t next = w->step.h * w->pitch; /* line of the copy */
     const int64_t longest = PANEL_BYTES / (w->width * (int64_t)sizeof(T));
     const int64_t blocks = f->k > longest ? (f->k + longest / 2) / longest : 1, depth = (f->k + blocks - 1) / blocks;
     /* parts of lines that would leave a quarter of the registers empty go on in the next line */
@@ -340,24 +344,21 @@ static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_ph
         const int64_t *offset = f->offset + k;
         const T *panel = weights + k * w->width;
         for (int64_t v = 0, u = 0; v < lines;) {
-            const int64_t left = line - u, pixels = left < count ? left : count;
-            const T *from = x + v * w->step.h * w->pitch + u;
+            const int64_t left = line - u;
+            const bool goes_on = across && left < count && v + 1 < lines;
+            const int64_t pixels = goes_on || left > count ? count : left;
+            const T *from = x + v * next + u;
             T *to = sums + v * down + u * apart;
-            if (pixels < count && across && v + 1 < lines) {
-                int64_t place[16], put[16];
-                for (int64_t i = 0; i < count; i++) {
-                    place[i] = i < left ? i : i + w->step.h * w->pitch - line;
-                    put[i] = i < left ? i * apart : down + (i - line) * apart;
-                }
-                FN(strip_across)(vectors, steps, offset, from, place, panel, w->width, to, put, k > 0);
-                u = count - left;
-                v++;
-                continue;
+            if (goes_on) {
+                FN(strip_across)
+                (vectors, left, steps, offset, from, next - line, panel, w->width, to, apart, down - line * apart,
+                 k > 0);
+            } else {
+                FN(strips)[vectors - 1][pixels](steps, offset, from, panel, w->width, to, apart, k > 0);
             }
-            FN(strips)[vectors - 1][pixels](steps, offset, from, panel, w->width, to, apart, k > 0);
             u += pixels;
-            if (u == line) {
-                u = 0;
+            if (u >= line) {
+                u -= line;
                 v++;
             }
         }
