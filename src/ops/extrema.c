@@ -32,10 +32,7 @@ static pleat_status amin_forward(pleat_call *call)
 static pleat_status backward(pleat_call *call)
 {
     const pleat_reduce_params *p = call->params;
-    const pleat_shape x = call->in_spec[0].shape;
-    unsigned mask;
-    pleat_dims_mask(p->dims, x.ndim, &mask);
-    const pleat_shape kept = pleat_reduced_shape(x, mask, true);
+    const pleat_shape kept = pleat_kept_shape(call->in_spec[0].shape, p->dims);
     pleat_tensor *hit = pleat_cast(pleat_eq(call->in[0], pleat_reshape(call->out[0], kept)), call->in_spec[0].dtype);
     pleat_tensor *share = pleat_div(hit, pleat_sum_to(hit, kept));
     call->grad_in[0] = pleat_mul(share, pleat_reshape(call->grad_out[0], kept));

@@ -135,6 +135,13 @@ pleat_shape pleat_reduced_shape(pleat_shape x, unsigned mask, bool keepdim)
     return y;
 }
 
+pleat_shape pleat_kept_shape(pleat_shape x, pleat_dims dims)
+{
+    unsigned mask;
+    pleat_dims_mask(dims, x.ndim, &mask);
+    return pleat_reduced_shape(x, mask, true);
+}
+
 pleat_dims pleat_reduced_first(int ndim, unsigned mask)
 {
     pleat_dims order = { 0 };
@@ -180,11 +187,9 @@ static pleat_status sum_backward(pleat_call *call)
 {
     const pleat_reduce_params *p = call->params;
     const pleat_shape x = call->in_spec[0].shape;
-    unsigned mask;
-    pleat_dims_mask(p->dims, x.ndim, &mask);
     pleat_tensor *g = call->grad_out[0];
     if (!p->keepdim)
-        g = pleat_reshape(g, pleat_reduced_shape(x, mask, true));
+        g = pleat_reshape(g, pleat_kept_shape(x, p->dims));
     call->grad_in[0] = pleat_expand(g, x);
     return PLEAT_OK;
 }
@@ -248,10 +253,8 @@ static pleat_status sum_powers_backward(pleat_call *call)
     const powers_params *p = call->params;
     const pleat_shape x = call->in_spec[0].shape;
     const int64_t n = pleat_shape_numel(x), outputs = pleat_shape_numel(call->out_spec[0].shape);
-    unsigned mask;
-    pleat_dims_mask(p->reduce.dims, x.ndim, &mask);
     pleat_tensor *g = pleat_mul_scalar(call->grad_out[0], p->mean && n > 0 ? p->p * (double)outputs / (double)n : p->p);
-    g = pleat_reshape(g, pleat_reduced_shape(x, mask, true));
+    g = pleat_reshape(g, pleat_kept_shape(x, p->reduce.dims));
     call->grad_in[0] = pleat_mul(g, p->p == 1 ? pleat_sign(call->in[0]) : call->in[0]);
     return PLEAT_OK;
 }

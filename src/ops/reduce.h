@@ -14,6 +14,8 @@ typedef struct {
 /* infer of an op with these parameters. */
 pleat_status pleat_reduce_infer(const pleat_call *call, pleat_spec *out);
 pleat_shape pleat_reduced_shape(pleat_shape x, unsigned mask, bool keepdim);
+/* What a gradient is reshaped to so that it broadcasts over x; dims are known to be valid. */
+pleat_shape pleat_kept_shape(pleat_shape x, pleat_dims dims);
 /* An order for pleat_permute: the dimensions of the mask, then the others. */
 pleat_dims pleat_reduced_first(int ndim, unsigned mask);
 

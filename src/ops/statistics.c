@@ -70,12 +70,10 @@ static pleat_status sum_deviations_forward(pleat_call *call)
 static pleat_status sum_deviations_backward(pleat_call *call)
 {
     const pleat_reduce_params *p = call->params;
-    const pleat_shape x = call->in_spec[0].shape;
-    unsigned mask;
-    const pleat_status status = pleat_dims_mask(p->dims, x.ndim, &mask);
-    pleat_tensor *g = pleat_reshape(pleat_mul_scalar(call->grad_out[0], 2), pleat_reduced_shape(x, mask, true));
+    const pleat_shape kept = pleat_kept_shape(call->in_spec[0].shape, p->dims);
+    pleat_tensor *g = pleat_reshape(pleat_mul_scalar(call->grad_out[0], 2), kept);
     call->grad_in[0] = pleat_mul(deviations(call->in[0], p->dims), g);
-    return status;
+    return PLEAT_OK;
 }
 
 const pleat_op pleat_op_sum_deviations = {
