@@ -377,51 +377,73 @@ static void FN(put_line)(const T *from, int64_t line, T *to)
         end[i] = 0;
 }
 
-/* One channel in and one out, some columns of a square's taps at once: a vector for each tap and, if that is wanted,
- * the gradient's own, or adds to them. The gradient's lines are read where they are; of the last vector, which overlaps
- * the one before, only what is new counts. */
+/* One channel in and one out, some columns of a square's taps at once: what a line's pixels add to a vector for each
+ * tap. g are the gradient's lines that it meets, the lowest first. */
+PLEAT_INLINE void FN(square_line)(int taps, int columns, const V g[5], const T *x, V sum[5][5])
+{
+    PLEAT_UNROLL(5)
+    for (int j = 0; j < columns; j++) {
+        V pixels = FN(load)(x + j);
+        PLEAT_HOLD(pixels);
+        PLEAT_UNROLL(5)
+        for (int i = 0; i < taps; i++)
+            sum[i][j] += g[i] * pixels;
+    }
+}
+
+/* One vector of every line, and the gradient's own total if that is wanted; masked: of the gradient's only a part
+ * counts. */
+PLEAT_INLINE void FN(square_column)(int taps, int columns, bool own, bool masked, FN(bits) mask, const T *gradient,
+                                    int64_t ahead, int64_t line, int64_t lines, const T *x, int64_t pitch,
+                                    V sum[5][5], V *totals)
+{
+    V g[5] = { { 0 } }, total = *totals;
+    PLEAT_UNROLL(1)
+    for (int64_t r = 0; r < lines; r++, x += pitch, gradient += line) {
+        PLEAT_UNROLL(4)
+        for (int i = taps - 1; i > 0; i--)
+            g[i] = g[i - 1];
+        g[0] = FN(load)(gradient);
+        if (masked)
+            g[0] = (V)((FN(bits))g[0] & mask);
+        if (own) {
+            total += g[0];
+            __builtin_prefetch(gradient + ahead);
+        }
+        FN(square_line)(taps, columns, g, x, sum);
+    }
+    PLEAT_UNROLL(1)
+    for (int r = 1; r < taps; r++, x += pitch) {
+        PLEAT_UNROLL(4)
+        for (int i = taps - 1; i > 0; i--)
+            g[i] = g[i - 1];
+        g[0] = (V){ 0 };
+        FN(square_line)(taps, columns, g, x, sum);
+    }
+    *totals = total;
+}
+
+/* All vectors of the lines, or adds to the sums. The gradient's lines are read where they are; of the last vector,
+ * which overlaps the one before, only what is new counts. */
 PLEAT_INLINE void FN(square_of)(int taps, int columns, bool own, const T *gradient, int64_t ahead, int64_t line,
                                 int64_t lines, const T *copy, int64_t pitch, bool add, T *sums, T *totals)
 {
     const int64_t vectors = (line + VL - 1) / VL, last = line - VL;
-    V sum[5][5], total = own && add ? FN(load)(totals) : (V){ 0 };
+    V sum[5][5], total = own && add ? FN(load)(totals) : (V){ 0 }, fresh;
     PLEAT_UNROLL(5)
     for (int i = 0; i < taps; i++) {
         PLEAT_UNROLL(5)
         for (int j = 0; j < columns; j++)
             sum[i][j] = add ? FN(load)(sums + (i * taps + j) * VL) : (V){ 0 };
     }
-    for (int64_t u = 0; u < vectors; u++) {
-        const int64_t from = u + 1 < vectors ? u * VL : last;
-        V fresh;
-        for (int64_t e = 0; e < VL; e++)
-            fresh[e] = from + e >= u * VL;
-        const FN(bits) mask = fresh > 0;
-        V g[5] = { { 0 } };
-        const T *x = copy + from, *at = gradient + from;
-        for (int64_t r = 0; r < lines + taps - 1; r++, x += pitch) {
-            PLEAT_UNROLL(4)
-            for (int i = taps - 1; i > 0; i--)
-                g[i] = g[i - 1];
-            g[0] = (V){ 0 };
-            if (r < lines) {
-                g[0] = (V)((FN(bits))FN(load)(at) & mask);
-                if (own) {
-                    total += g[0];
-                    __builtin_prefetch(at + ahead);
-                }
-                at += line;
-            }
-            PLEAT_UNROLL(5)
-            for (int j = 0; j < columns; j++) {
-                V pixels = FN(load)(x + j);
-                PLEAT_HOLD(pixels);
-                PLEAT_UNROLL(5)
-                for (int i = 0; i < taps; i++)
-                    sum[i][j] += g[i] * pixels;
-            }
-        }
-    }
+    for (int64_t e = 0; e < VL; e++)
+        fresh[e] = last + e >= (vectors - 1) * VL;
+    const FN(bits) mask = fresh > 0;
+    for (int64_t u = 0; u < vectors - 1; u++)
+        FN(square_column)
+    (taps, columns, own, false, mask, gradient + u * VL, ahead, line, lines, copy + u * VL, pitch, sum, &total);
+    FN(square_column)
+    (taps, columns, own, true, mask, gradient + last, ahead, line, lines, copy + last, pitch, sum, &total);
     PLEAT_UNROLL(5)
     for (int i = 0; i < taps; i++) {
         PLEAT_UNROLL(5)
@@ -439,12 +461,12 @@ static void FN(square)(int64_t taps, const T *gradient, int64_t ahead, int64_t l
         FN(square_of)(3, 3, true, gradient, ahead, line, lines, copy, pitch, add, sums, totals);
         return;
     }
-    FN(square_of)(5, SQUARE_5, true, gradient, ahead, line, lines, copy, pitch, add, sums, totals);
-    int j = SQUARE_5;
-    for (; j + SQUARE_5 <= 5; j += SQUARE_5)
+    int j = 0;
+    for (; j + SQUARE_5 < 5; j += SQUARE_5)
         FN(square_of)(5, SQUARE_5, false, gradient, 0, line, lines, copy + j, pitch, add, sums + j * VL, NULL);
-    if (5 % SQUARE_5)
-        FN(square_of)(5, 5 % SQUARE_5, false, gradient, 0, line, lines, copy + j, pitch, add, sums + j * VL, NULL);
+    FN(square_of) /* the gradient's own with the fewest columns, which leave registers */
+    (5, 5 % SQUARE_5 ? 5 % SQUARE_5 : SQUARE_5, true, gradient, ahead, line, lines, copy + j, pitch, add, sums + j * VL,
+     totals);
 }
 
 static void FN(weight_pixels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end,
