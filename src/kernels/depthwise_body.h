@@ -41,10 +41,10 @@ PLEAT_INLINE V FN(three_pixel)(const T *x, int j, bool first, bool final)
 }
 
 /* Row r of those that the block of `lines` lines from line v on reads, from x on for the first: zeros where it is
- * outside. */
+ * outside, for two vectors. */
 PLEAT_INLINE const T *FN(three_row)(const FN(three_rows) * rows, const T *x, int64_t v, int lines, int r)
 {
-    static const T nothing[VL + 2];
+    static const T nothing[2 * VL + 2];
     const bool outside = (r == 0 && v == rows->above) || (r == lines + 1 && v + lines == rows->below);
     return outside ? nothing + 1 : x + r * rows->pitch;
 }

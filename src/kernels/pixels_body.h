@@ -98,16 +98,19 @@ static int64_t FN(column_taps)(const pleat_direct_work *w)
                : 0;
 }
 
-/* One vector in each of COLUMN lines. `first` is the place of the tap of channel 0, column 0 and the lowest row among
- * the taps; those of the rows above it follow in steps of `next`. */
-PLEAT_INLINE void FN(column_of)(int taps, int64_t channels, int64_t wide, int64_t first, int64_t next,
-                                const int64_t *offset, const T *copy, int64_t pitch, const T *weights, T start,
-                                bool relu, T *to, int64_t line)
+/* One vector in each of some lines, or two abreast. `first` is the place of the tap of channel 0, column 0 and the
+ * lowest row among the taps; those of the rows above it follow in steps of `next`. */
+PLEAT_INLINE void FN(column_of)(int lines, int abreast, int taps, int64_t channels, int64_t wide, int64_t first,
+                                int64_t next, const int64_t *offset, const T *copy, int64_t apart, int64_t pitch,
+                                const T *weights, T start, bool relu, T *to, int64_t line)
 {
-    V sum[COLUMN];
-    PLEAT_UNROLL(16)
-    for (int v = 0; v < COLUMN; v++)
-        sum[v] = FN(splat)(start);
+    V sum[2][COLUMN];
+    PLEAT_UNROLL(2)
+    for (int s = 0; s < abreast; s++) {
+        PLEAT_UNROLL(16)
+        for (int v = 0; v < lines; v++)
+            sum[s][v] = FN(splat)(start);
+    }
     for (int64_t c = 0; c < channels; c++, first += taps * wide) {
         PLEAT_UNROLL(1)
         for (int64_t j = first; j < first + wide; j++) {
@@ -116,67 +119,99 @@ PLEAT_INLINE void FN(column_of)(int taps, int64_t channels, int64_t wide, int64_
             PLEAT_UNROLL(7)
             for (int i = 0; i < taps; i++)
                 tap[i] = FN(splat)(weights[j + i * next]);
+            const T *row[8][2]; /* every third: the others' places are sums that loading works out */
+            PLEAT_UNROLL(8)
+            for (int r = 0; r < lines + taps - 1; r += 3, x += 3 * pitch) {
+                PLEAT_UNROLL(2)
+                for (int s = 0; s < abreast; s++) {
+                    row[r / 3][s] = x + s * apart;
+                    PLEAT_FORGET(row[r / 3][s]);
+                }
+            }
             PLEAT_UNROLL(22)
-            for (int r = 0; r < COLUMN + taps - 1; r++, x += pitch) {
-                V at = FN(load)(x);
-                PLEAT_HOLD(at);
-                PLEAT_UNROLL(7)
-                for (int i = 0; i < taps; i++)
-                    if (r - i >= 0 && r - i < COLUMN)
-                        sum[r - i] += tap[i] * at;
+            for (int r = 0; r < lines + taps - 1; r++) {
+                PLEAT_UNROLL(2)
+                for (int s = 0; s < abreast; s++) {
+                    V at = FN(load)(row[r / 3][s] + r % 3 * pitch);
+                    PLEAT_HOLD(at);
+                    PLEAT_UNROLL(7)
+                    for (int i = 0; i < taps; i++)
+                        if (r - i >= 0 && r - i < lines)
+                            sum[s][r - i] += tap[i] * at;
+                }
             }
         }
     }
     PLEAT_UNROLL(16)
-    for (int v = 0; v < COLUMN; v++)
-        FN(store)(to + v * line, relu ? FN(relu)(sum[v]) : sum[v]);
+    for (int v = 0; v < lines; v++) {
+        PLEAT_UNROLL(2)
+        for (int s = 0; s < abreast; s++)
+            FN(store)(to + v * line + s * apart, relu ? FN(relu)(sum[s][v]) : sum[s][v]);
+    }
 }
 
 /* The same of 3 x 3 taps that keep the image's size, which is read where it is (depthwise_body.h). x is where the
  * middle column of taps reads channel 0 for the line above the first. */
-PLEAT_INLINE void FN(same_column)(bool first, bool final, const pleat_direct_work *w, const FN(three_rows) * rows,
-                                  int64_t v, int64_t from, const T *weights, T start, T *to)
+PLEAT_INLINE void FN(same_column)(bool first, bool final, int lines, int abreast, const pleat_direct_work *w,
+                                  const FN(three_rows) * rows, int64_t v, int64_t from, int64_t apart, const T *weights,
+                                  T start, T *to)
 {
     const int64_t pitch = rows->pitch, plane = w->patches->channel;
     const T *x = rows->x + v * pitch + from;
-    V sum[COLUMN];
-    PLEAT_UNROLL(16)
-    for (int i = 0; i < COLUMN; i++)
-        sum[i] = FN(splat)(start);
+    V sum[2][COLUMN];
+    PLEAT_UNROLL(2)
+    for (int s = 0; s < abreast; s++) {
+        PLEAT_UNROLL(16)
+        for (int i = 0; i < lines; i++)
+            sum[s][i] = FN(splat)(start);
+    }
     for (int64_t c = 0; c < w->channels; c++, x += plane, weights += 9) {
         PLEAT_UNROLL(3)
         for (int j = 0; j < 3; j++) {
             V tap[3];
+            PLEAT_FORGET(x); /* or the columns would share more vectors than there are registers */
             PLEAT_UNROLL(3)
             for (int i = 0; i < 3; i++)
                 tap[i] = FN(splat)(weights[FN(three_tap)(w->patches, i * 3 + j)]);
             PLEAT_UNROLL(18)
-            for (int r = 0; r < COLUMN + 2; r++) {
+            for (int r = 0; r < lines + 2; r++) {
                 if (first && j < 2) /* the next channel's, for all blocks of these lines: no machine foresees them */
                     __builtin_prefetch(x + r * pitch + plane + j * VL);
-                V at = FN(three_pixel)(FN(three_row)(rows, x, v, COLUMN, r), j, first, final);
-                PLEAT_HOLD(at);
-                PLEAT_UNROLL(3)
-                for (int i = 0; i < 3; i++)
-                    if (r - i >= 0 && r - i < COLUMN)
-                        sum[r - i] += tap[i] * at;
+                PLEAT_UNROLL(2)
+                for (int s = 0; s < abreast; s++) {
+                    const T *row = FN(three_row)(rows, x, v, lines, r);
+                    V at = FN(three_pixel)(row + s * apart, j, first && s == 0, final && s + 1 == abreast);
+                    PLEAT_HOLD(at);
+                    PLEAT_UNROLL(3)
+                    for (int i = 0; i < 3; i++)
+                        if (r - i >= 0 && r - i < lines)
+                            sum[s][r - i] += tap[i] * at;
+                }
             }
         }
     }
     PLEAT_UNROLL(16)
-    for (int i = 0; i < COLUMN; i++)
-        FN(store)(to + (v + i) * pitch + from, w->relu ? FN(relu)(sum[i]) : sum[i]);
+    for (int i = 0; i < lines; i++) {
+        PLEAT_UNROLL(2)
+        for (int s = 0; s < abreast; s++)
+            FN(store)(to + (v + i) * pitch + from + s * apart, w->relu ? FN(relu)(sum[s][i]) : sum[s][i]);
+    }
 }
 
 static void FN(same_columns)(const pleat_direct_work *w, const FN(three_rows) * rows, int64_t lines, int64_t vectors,
                              int64_t last, const T *weights, T start, T *to)
 {
-    for (int64_t v = 0; v < lines; v += COLUMN) {
-        v = v + COLUMN <= lines ? v : lines - COLUMN;
-        for (int64_t u = 0; u < vectors; u++) {
-            const int64_t from = u + 1 < vectors ? u * VL : last;
-            AT_EDGES(FN(same_column), u == 0, u + 1 == vectors, w, rows, v, from, weights, start, to);
+    for (int64_t v = 0; v < lines && vectors > 1; v += COLUMN / 2) {
+        v = v + COLUMN / 2 <= lines ? v : lines - COLUMN / 2;
+        for (int64_t u = 0; u + 1 < vectors; u += 2) {
+            const int64_t from = u * VL, apart = (u + 2 < vectors ? from + VL : last) - from;
+            AT_EDGES(FN(same_column), u == 0, u + 2 == vectors, COLUMN / 2, 2, w, rows, v, from, apart, weights, start,
+                     to);
         }
+    }
+    for (int64_t v = 0; v < lines && vectors % 2; v += COLUMN) {
+        v = v + COLUMN <= lines ? v : lines - COLUMN;
+        AT_EDGES(FN(same_column), vectors == 1, true, COLUMN, 1, w, rows, v, last, 0, weights, start, to);
     }
 }
 
@@ -187,18 +222,26 @@ static void FN(columns)(const pleat_direct_work *w, int64_t taps, const T *weigh
     const int64_t channels = w->channels, wide = w->patches->taps.w, pitch = w->pitch, line = at->out_line;
     const bool down = w->patches->tap_step.h > 0;
     const int64_t first = down ? 0 : (taps - 1) * wide, next = down ? wide : -wide, *offset = w->phase->offset;
-    for (int64_t v = 0; v < lines; v += COLUMN) {
-        v = v + COLUMN <= lines ? v : lines - COLUMN;
-        for (int64_t u = 0; u < at->vectors; u++) {
-            const int64_t from = u + 1 < at->vectors ? u * VL : at->last;
+    for (int64_t u = 0; u < at->vectors; u += 2) {
+        const bool both = u + 1 < at->vectors;
+        const int64_t size = both ? COLUMN / 2 : COLUMN, from = both ? u * VL : at->last;
+        const int64_t apart = (u + 2 < at->vectors ? from + VL : at->last) - from;
+        for (int64_t v = 0; v < lines; v += size) {
+            v = v + size <= lines ? v : lines - size;
             const T *x = copy + v * pitch + from;
             T *out = to + v * line + from;
+#define COLUMN_OF(taps)                                                                                                \
+    both ? FN(column_of)(COLUMN / 2, 2, taps, channels, wide, first, next, offset, x, apart, pitch, weights, start,    \
+                         w->relu, out, line)                                                                           \
+         : FN(column_of)(COLUMN, 1, taps, channels, wide, first, next, offset, x, 0, pitch, weights, start, w->relu,   \
+                         out, line)
             if (taps == 3)
-                FN(column_of)(3, channels, wide, first, next, offset, x, pitch, weights, start, w->relu, out, line);
+                COLUMN_OF(3);
             else if (taps == 5)
-                FN(column_of)(5, channels, wide, first, next, offset, x, pitch, weights, start, w->relu, out, line);
+                COLUMN_OF(5);
             else
-                FN(column_of)(7, channels, wide, first, next, offset, x, pitch, weights, start, w->relu, out, line);
+                COLUMN_OF(7);
+#undef COLUMN_OF
         }
     }
 }
@@ -394,8 +437,8 @@ PLEAT_INLINE void FN(square_line)(int taps, int columns, const V g[5], const T *
 /* One vector of every line, and the gradient's own total if that is wanted; masked: of the gradient's only a part
  * counts. */
 PLEAT_INLINE void FN(square_column)(int taps, int columns, bool own, bool masked, FN(bits) mask, const T *gradient,
-                                    int64_t ahead, int64_t line, int64_t lines, const T *x, int64_t pitch,
-                                    V sum[5][5], V *totals)
+                                    int64_t ahead, int64_t line, int64_t lines, const T *x, int64_t pitch, V sum[5][5],
+                                    V *totals)
 {
     V g[5] = { { 0 } }, total = *totals;
     PLEAT_UNROLL(1)
