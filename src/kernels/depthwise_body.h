@@ -210,38 +210,61 @@ static void FN(narrow)(const pleat_direct_work *w, const T *image, int64_t n, in
 
 /* ---- By weight ---- */
 
-/* For one vector of each line, of which `mask` takes part. narrow: the masks of a short row, or NULL. */
+/* A vector of the gradient: of the final one of a line only what the mask has, as it overlaps the one before. */
+PLEAT_INLINE V FN(three_gradient)(bool masked, FN(bits) mask, const T *from)
+{
+    const V g = FN(load)(from);
+    return masked ? (V)((FN(bits))g & mask) : g;
+}
+
+/* What a row of pixels, and their neighbours, add where its taps meet these lines of the gradient. narrow: the masks of
+ * a short row, or NULL. */
+PLEAT_INLINE void FN(three_products)(bool first, bool final, const FN(bits) * narrow, const T *x, V g0, V g1, V g2,
+                                     V *sum)
+{
+    PLEAT_UNROLL(3)
+    for (int j = 0; j < 3; j++) {
+        V at = narrow ? (V)((FN(bits))FN(load)(x + j - 1) & narrow[j]) : FN(three_pixel)(x, j, first, final);
+        PLEAT_HOLD(at); /* one at a time: there are registers for no more */
+        sum[j] += g0 * at;
+        sum[3 + j] += g1 * at;
+        sum[6 + j] += g2 * at;
+    }
+}
+
+/* For one vector of each line. */
 PLEAT_INLINE void FN(three_column)(bool first, bool final, const FN(bits) * narrow, const T *gradient, int64_t ahead,
                                    FN(bits) mask, int64_t line, int64_t lines, const FN(three_rows) * rows, const T *x,
                                    int64_t x_ahead, V *sum)
 {
-    V g0 = { 0 }, g1 = g0, g2;
-    const bool above = rows->above == 0; /* a row of zeros adds nothing */
-    if (above)
-        sum[9] += g0 = (V)((FN(bits))FN(load)(gradient) & mask);
-    for (int64_t r = above; r < lines + 2 - (rows->below == lines); r++) {
+    const int64_t pitch = rows->pitch, end = lines + 2 - (rows->below == lines); /* rows of zeros add nothing */
+    V g0 = { 0 }, g1 = g0, g2, total = sum[9];
+    int64_t r = 0;
+    if (rows->above == 0) {
+        total += g0 = FN(three_gradient)(final, mask, gradient);
+        r = 1;
+    }
+    x += r * pitch;
+    gradient += r * line;
+    PLEAT_UNROLL(1)
+    for (; r < lines; r++, x += pitch, gradient += line) {
+        g2 = g1;
+        g1 = g0;
+        total += g0 = FN(three_gradient)(final, mask, gradient);
+        if (!narrow) {
+            __builtin_prefetch(gradient + ahead);
+            __builtin_prefetch(x + x_ahead);
+        }
+        FN(three_products)(first, final, narrow, x, g0, g1, g2, sum);
+    }
+    PLEAT_UNROLL(1)
+    for (; r < end; r++, x += pitch) {
         g2 = g1;
         g1 = g0;
         g0 = (V){ 0 };
-        if (r < lines) {
-            sum[9] += g0 = (V)((FN(bits))FN(load)(gradient + r * line) & mask);
-            if (!narrow) {
-                __builtin_prefetch(gradient + r * line + ahead);
-                __builtin_prefetch(x + r * rows->pitch + x_ahead);
-            }
-        }
-        V at[3];
-        if (narrow)
-            FN(narrow_pixels)(x + r * rows->pitch, narrow, at);
-        else
-            FN(three_pixels)(x + r * rows->pitch, first, final, at);
-        PLEAT_UNROLL(3)
-        for (int j = 0; j < 3; j++) {
-            sum[j] += g0 * at[j];
-            sum[3 + j] += g1 * at[j];
-            sum[6 + j] += g2 * at[j];
-        }
+        FN(three_products)(first, final, narrow, x, g0, g1, g2, sum);
     }
+    sum[9] = total;
 }
 
 /* By weight: nine vectors and the gradient's own, or adds to them. What is `ahead` is fetched for the next call. */
@@ -257,7 +280,7 @@ static void FN(three_weight)(const T *gradient, int64_t ahead, int64_t line, int
     if (line < VL) {
         FN(bits) narrow[3];
         FN(narrow_masks)(line, narrow);
-        FN(three_column)(false, false, narrow, gradient, 0, narrow[1], line, lines, rows, rows->x, 0, sum);
+        FN(three_column)(false, true, narrow, gradient, 0, narrow[1], line, lines, rows, rows->x, 0, sum);
     }
     for (int64_t u = 0; u < vectors && line >= VL; u++) {
         const int64_t from = u + 1 < vectors ? u * VL : last;
