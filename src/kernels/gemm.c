@@ -8,14 +8,19 @@
 #define ROWS_6(DO) ROWS_4(DO) DO(5) DO(6)
 #if defined PLEAT_ISA_avx512 || defined __aarch64__
 #define MR 14
+#define DOTS_4 4
 #define ROWS(DO) ROWS_6(DO) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14)
 #elif defined PLEAT_ISA_avx2
 #define MR 6
+#define DOTS_4 3
 #define ROWS ROWS_6
 #else
 #define MR 4
+#define DOTS_4 3
 #define ROWS ROWS_4
 #endif
+/* Columns of dot products at once, of one row and of up to four. */
+#define DOTS_1 8
 /* Whether a multiply-add reads an element of memory for all its lanes. */
 #ifdef PLEAT_ISA_avx512
 #define MEMORY_OPERANDS 1

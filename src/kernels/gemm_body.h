@@ -443,47 +443,97 @@ static void FN(pack_matrix)(const pleat_operand *o, int64_t first, int64_t lanes
 
 /* Up to four rows of C, B's columns adjacent: a tile as above, but B is read where it lies. */
 PLEAT_INLINE void FN(direct_columns)(const pleat_gemm_work *w, const T *a, const T *b, int rows, int vectors,
-                                     V sum[4][2])
+                                     V out[4][4])
 {
+    V sum[4][4];
+    PLEAT_UNROLL(4)
+    for (int i = 0; i < rows; i++) {
+        PLEAT_UNROLL(4)
+        for (int v = 0; v < vectors; v++)
+            sum[i][v] = (V){ 0 };
+    }
     for (int64_t k = 0; k < w->k; k++, a += w->a_col, b += w->b_row) {
-        const V b0 = FN(load)(b), b1 = vectors > 1 ? FN(load)(b + VL) : b0;
+        V b_k[4];
+        PLEAT_UNROLL(4)
+        for (int v = 0; v < vectors; v++)
+            b_k[v] = FN(load)(b + v * VL);
         PLEAT_UNROLL(4)
         for (int i = 0; i < rows; i++) {
-            sum[i][0] += a[i * w->a_row] * b0;
-            if (vectors > 1)
-                sum[i][1] += a[i * w->a_row] * b1;
+            PLEAT_UNROLL(4)
+            for (int v = 0; v < vectors; v++)
+                sum[i][v] += a[i * w->a_row] * b_k[v];
         }
+    }
+    PLEAT_UNROLL(4)
+    for (int i = 0; i < rows; i++) {
+        PLEAT_UNROLL(4)
+        for (int v = 0; v < vectors; v++)
+            out[i][v] = sum[i][v];
     }
 }
 
-/* Up to four rows by four columns of C, A's and B's steps of K adjacent: dot products. */
-PLEAT_INLINE void FN(direct_dots)(const pleat_gemm_work *w, const T *a, const T *b, int rows, int columns, T out[4][4])
+/* Up to four rows and some columns of C, A's and B's steps of K adjacent: dot products. */
+PLEAT_INLINE void FN(direct_dots)(const pleat_gemm_work *w, const T *a, const T *b, int rows, int columns,
+                                  T out[4][DOTS_1])
 {
-    V sum[4][4];
-    for (int i = 0; i < rows; i++)
+    V sum[4][DOTS_1];
+    PLEAT_UNROLL(4)
+    for (int i = 0; i < rows; i++) {
+        PLEAT_UNROLL(8)
         for (int j = 0; j < columns; j++)
             sum[i][j] = (V){ 0 };
+    }
     int64_t k = 0;
     for (; k + VL <= w->k; k += VL) {
-        V b_k[4];
-        PLEAT_UNROLL(4)
+        V b_k[DOTS_1];
+        PLEAT_UNROLL(8)
         for (int j = 0; j < columns; j++)
             b_k[j] = FN(load)(b + j * w->b_col + k);
         PLEAT_UNROLL(4)
         for (int i = 0; i < rows; i++) {
             const V a_k = FN(load)(a + i * w->a_row + k);
-            PLEAT_UNROLL(4)
+            PLEAT_UNROLL(8)
             for (int j = 0; j < columns; j++)
                 sum[i][j] += a_k * b_k[j];
         }
     }
-    for (int i = 0; i < rows; i++)
+    PLEAT_UNROLL(4)
+    for (int i = 0; i < rows; i++) {
+        PLEAT_UNROLL(8)
         for (int j = 0; j < columns; j++) {
             T rest = 0;
             for (int64_t r = k; r < w->k; r++)
                 rest += a[i * w->a_row + r] * b[j * w->b_col + r];
             out[i][j] = FN(total)(sum[i][j]) + rest;
         }
+    }
+}
+
+/* Calls fn with a constant for the rows: sums stay in registers. */
+#define BY_ROWS(rows, fn, ...)                                                                                         \
+    do {                                                                                                               \
+        if ((rows) == 4)                                                                                               \
+            fn(w, a, b, 4, __VA_ARGS__);                                                                               \
+        else if ((rows) == 3)                                                                                          \
+            fn(w, a, b, 3, __VA_ARGS__);                                                                               \
+        else if ((rows) == 2)                                                                                          \
+            fn(w, a, b, 2, __VA_ARGS__);                                                                               \
+        else                                                                                                           \
+            fn(w, a, b, 1, __VA_ARGS__);                                                                               \
+    } while (0)
+
+static void FN(dots)(const pleat_gemm_work *w, const T *a, const T *b, int rows, int columns, T out[4][DOTS_1])
+{
+    if (columns == DOTS_1)
+        FN(direct_dots)(w, a, b, 1, DOTS_1, out);
+    else if (columns == DOTS_4)
+        BY_ROWS(rows, FN(direct_dots), DOTS_4, out);
+    else if (columns == 3)
+        BY_ROWS(rows, FN(direct_dots), 3, out);
+    else if (columns == 2)
+        BY_ROWS(rows, FN(direct_dots), 2, out);
+    else
+        BY_ROWS(rows, FN(direct_dots), 1, out);
 }
 
 PLEAT_INLINE void FN(put_direct)(const pleat_gemm_work *w, int64_t i, int64_t j, T sum)
@@ -501,34 +551,32 @@ static void FN(put_vector)(const pleat_gemm_work *w, int64_t i, int64_t j, V sum
         FN(put_direct)(w, i, j + n, e[n]);
 }
 
+PLEAT_INLINE void FN(put_vectors)(const pleat_gemm_work *w, int rows, int64_t i, int64_t j, int vectors, V sum[4][4],
+                                  int old)
+{
+    const bool plain = w->c_col == 1 && !w->row_bias && !w->col_bias && !w->accumulate && !w->relu;
+    T *c = (T *)w->c + i * w->c_row + j;
+    for (int r = 0; r < rows; r++, c += w->c_row)
+        for (int v = 0; v < vectors; v++)
+            if (plain)
+                FN(store)(c + v * VL, sum[r][v]);
+            else
+                FN(put_vector)(w, i + r, j + v * VL, sum[r][v], v ? 0 : old);
+}
+
 static void FN(direct_sums)(const pleat_gemm_work *w, int64_t i, int rows, int64_t j, int vectors, int old)
 {
     const T *a = (const T *)w->a + i * w->a_row, *b = (const T *)w->b + j;
-    V sum[4][2];
-    for (int r = 0; r < 4; r++)
-        sum[r][0] = sum[r][1] = (V){ 0 };
-    if (rows == 4 && vectors == 2)
-        FN(direct_columns)(w, a, b, 4, 2, sum);
-    else if (rows == 1 && vectors == 2)
-        FN(direct_columns)(w, a, b, 1, 2, sum);
-    else if (vectors == 2)
-        FN(direct_columns)(w, a, b, rows, 2, sum);
-    else if (rows == 4)
-        FN(direct_columns)(w, a, b, 4, 1, sum);
-    else
-        FN(direct_columns)(w, a, b, rows, 1, sum);
-    const bool plain = w->c_col == 1 && !w->row_bias && !w->col_bias && !w->accumulate && !w->relu;
-    T *c = (T *)w->c + i * w->c_row + j;
-    for (int r = 0; r < rows; r++, c += w->c_row) {
-        if (plain) {
-            FN(store)(c, sum[r][0]);
-            if (vectors > 1)
-                FN(store)(c + VL, sum[r][1]);
-        } else {
-            FN(put_vector)(w, i + r, j, sum[r][0], old);
-            if (vectors > 1)
-                FN(put_vector)(w, i + r, j + VL, sum[r][1], 0);
-        }
+    V sum[4][4];
+    if (vectors == 4) {
+        FN(direct_columns)(w, a, b, 1, 4, sum);
+        FN(put_vectors)(w, 1, i, j, 4, sum, old);
+    } else if (vectors == 2) {
+        BY_ROWS(rows, FN(direct_columns), 2, sum);
+        FN(put_vectors)(w, rows, i, j, 2, sum, old);
+    } else {
+        BY_ROWS(rows, FN(direct_columns), 1, sum);
+        FN(put_vectors)(w, rows, i, j, 1, sum, old);
     }
 }
 
@@ -539,27 +587,26 @@ static void FN(direct)(const pleat_gemm_work *w)
     if (w->b_col == 1) {
         while (w->n >= VL && done < w->n) { /* the last vector overlaps the one before */
             const int64_t j = least(done, w->n - VL);
-            const int vectors = w->n - j >= 2 * VL ? 2 : 1;
+            const int vectors = w->m == 1 && w->n - j >= 4 * VL ? 4 : w->n - j >= 2 * VL ? 2 : 1;
             for (int64_t i = 0; i < w->m; i += 4)
-                FN(direct_sums)(w, i, w->m - i < 4 ? (int)(w->m - i) : 4, j, vectors, (int)(done - j));
+                FN(direct_sums)(w, i, (int)least(w->m - i, 4), j, vectors, (int)(done - j));
             done = j + vectors * VL;
         }
     } else if (w->b_row == 1 && w->a_col == 1) {
         done = w->n;
-        for (int64_t j = 0; j < w->n; j += 4)
+        for (int64_t j = 0; j < w->n;) {
+            const int64_t left = w->n - j;
+            const int columns = w->m == 1 && left >= DOTS_1 ? DOTS_1 : (int)least(left, DOTS_4);
             for (int64_t i = 0; i < w->m; i += 4) {
-                const int rows = w->m - i < 4 ? (int)(w->m - i) : 4, columns = w->n - j < 4 ? (int)(w->n - j) : 4;
-                T out[4][4];
-                if (rows == 4 && columns == 4)
-                    FN(direct_dots)(w, a + i * w->a_row, b + j * w->b_col, 4, 4, out);
-                else if (rows == 1 && columns == 4)
-                    FN(direct_dots)(w, a + i * w->a_row, b + j * w->b_col, 1, 4, out);
-                else
-                    FN(direct_dots)(w, a + i * w->a_row, b + j * w->b_col, rows, columns, out);
+                const int rows = (int)least(w->m - i, 4);
+                T out[4][DOTS_1];
+                FN(dots)(w, a + i * w->a_row, b + j * w->b_col, rows, columns, out);
                 for (int r = 0; r < rows; r++)
                     for (int n = 0; n < columns; n++)
                         FN(put_direct)(w, i + r, j + n, out[r][n]);
             }
+            j += columns;
+        }
     }
     for (int64_t i = 0; i < w->m; i++)
         for (int64_t j = done; j < w->n; j++) {
@@ -570,5 +617,6 @@ static void FN(direct)(const pleat_gemm_work *w)
         }
 }
 
+#undef BY_ROWS
 #undef LINE
 #undef NR

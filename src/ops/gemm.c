@@ -24,7 +24,8 @@ enum {
     SLICE = 512,               /* bytes of K at least, where it is cut */
     FEW_ROWS = 6,              /* of a tile: what a step of it does beside multiplying shows */
     FORESEEN = 512,            /* bytes from one vector to the next at most, for a processor to foresee many */
-    THIN = 4,                  /* rows or columns at most that are multiplied without packing */
+    THIN = 4,                  /* rows or columns at most that are multiplied without packing, */
+    THIN_DOTS = 8,             /* where both operands' terms are adjacent */
     DIRECT_WORK = 20 << 10,    /* so few multiplications in a whole product are done without packing */
     SHORT = 16,                /* but not sums of fewer terms, which would lie across vectors, if there are */
     SEVERAL = 512,             /* more than so many */
@@ -335,7 +336,8 @@ pleat_status pleat_gemm(const pleat_gemm_work *work)
     pleat_gemm_work w = *work;
     merge_batch(&w);
     const pleat_gemm_work t = turned(&w);
-    const bool thin = w.m <= THIN && w.m <= w.n, thin_turned = w.n <= THIN && w.n < w.m;
+    const int64_t few = w.a_col == 1 && w.b_row == 1 ? THIN_DOTS : THIN;
+    const bool thin = w.m <= few && w.m <= w.n, thin_turned = w.n <= few && w.n < w.m;
     if (thin_turned || (!thin && w.c_col != 1 && w.c_row == 1))
         w = t;
 
@@ -347,7 +349,7 @@ pleat_status pleat_gemm(const pleat_gemm_work *work)
     const double each = (double)w.m * (double)w.n * (double)w.k;
     const bool adjacent = w.b_col == 1 || (w.b_row == 1 && w.a_col == 1);
     const bool few_terms = w.b_col != 1 && w.k < SHORT && (double)w.m * (double)w.n > SEVERAL;
-    if (!few_terms && (each <= DIRECT_WORK || (adjacent && w.m <= THIN))) {
+    if (!few_terms && (each <= DIRECT_WORK || (adjacent && w.m <= few))) {
         /* chunks of whole cache lines of C */
         direct_plan p = { .work = &w, .columns = w.n };
         if (each > 4 * DIRECT_WORK) {
