@@ -3,6 +3,13 @@
 
 #include <string.h>
 
+/* Outputs whose sums by two channels the registers hold. */
+#if defined PLEAT_ISA_avx512 || defined __aarch64__
+#define PAIR_OUTPUTS 4
+#else
+#define PAIR_OUTPUTS 2
+#endif
+
 #define PLEAT_FLOAT 32
 #include "kernels/simd.h"
 /* simd.h's names first */

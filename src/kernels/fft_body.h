@@ -260,22 +260,23 @@ PLEAT_INLINE void FN(add_conjugate)(V sum[2], V xr, V xi, V yr, V yi)
     sum[1] -= xr * yi;
 }
 
-PLEAT_INLINE void FN(totals_of)(V sum[16], T totals[16])
+PLEAT_INLINE void FN(totals_of)(int count, V *sum, T *totals)
 {
     PLEAT_UNROLL(8)
-    for (int i = 0; i < 16; i += VL)
+    for (int i = 0; i < count; i += VL)
         FN(store)(totals + i, FN(totals)(sum + i));
 }
 
-/* One frequency's pairs of up to four outputs and two channels, in all vectors of tiles, `x_next` and `dy_next` apart.
+/* One frequency's pairs of some outputs and up to two channels, in all vectors of tiles, `x_next` and `dy_next` apart.
  */
 PLEAT_INLINE void FN(pairs_of)(int outputs, int channels, const T *x, int64_t x_next, const T *dy, int64_t dy_next,
                                int64_t count, T *re, T *im, int64_t row)
 {
-    V sum[16];
+    V sum[4 * PAIR_OUTPUTS];
     PLEAT_UNROLL(16)
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 4 * PAIR_OUTPUTS; i++)
         sum[i] = (V){ 0 };
+    PLEAT_UNROLL(1)
     for (int64_t g = 0; g < count; g++, x += x_next, dy += dy_next) {
         PLEAT_UNROLL(2)
         for (int c = 0; c < channels; c++) {
@@ -287,8 +288,8 @@ PLEAT_INLINE void FN(pairs_of)(int outputs, int channels, const T *x, int64_t x_
             }
         }
     }
-    T totals[16];
-    FN(totals_of)(sum, totals);
+    T totals[4 * PAIR_OUTPUTS];
+    FN(totals_of)(4 * PAIR_OUTPUTS, sum, totals);
     for (int o = 0; o < outputs; o++)
         for (int c = 0; c < channels; c++) {
             re[o * row + c] += totals[4 * o + 2 * c];
@@ -296,48 +297,52 @@ PLEAT_INLINE void FN(pairs_of)(int outputs, int channels, const T *x, int64_t x_
         }
 }
 
-/* Eight frequencies of one pair: as many sums are added up at a time. */
+/* As many frequencies of one pair. */
 PLEAT_INLINE void FN(pair_of)(const T *x, int64_t x_next, const T *dy, int64_t dy_next, int64_t count, T *re,
                               int64_t pairs)
 {
-    V sum[16];
+    V sum[4 * PAIR_OUTPUTS];
     PLEAT_UNROLL(16)
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 4 * PAIR_OUTPUTS; i++)
         sum[i] = (V){ 0 };
+    PLEAT_UNROLL(1)
     for (int64_t g = 0; g < count; g++, x += x_next, dy += dy_next) {
         PLEAT_UNROLL(8)
-        for (int i = 0; i < 16; i += 2) {
+        for (int i = 0; i < 4 * PAIR_OUTPUTS; i += 2) {
             const V xr = FN(load)(x + i * VL), xi = FN(load)(x + (i + 1) * VL);
             const V yr = FN(load)(dy + i * VL), yi = FN(load)(dy + (i + 1) * VL);
             FN(add_conjugate)(sum + i, xr, xi, yr, yi);
         }
     }
-    T totals[16];
-    FN(totals_of)(sum, totals);
-    for (int i = 0; i < 16; i++)
+    T totals[4 * PAIR_OUTPUTS];
+    FN(totals_of)(4 * PAIR_OUTPUTS, sum, totals);
+    for (int i = 0; i < 4 * PAIR_OUTPUTS; i++)
         re[i * pairs] += totals[i];
 }
 
 static void FN(accumulate)(const pleat_fft_work *work, const T *x, int64_t channels, const T *dy, int64_t outputs,
                            int64_t groups, int64_t count, int64_t f, int64_t f_end, T *sums, int64_t pairs)
 {
-    const int64_t all = groups * pleat_fft_frequencies(work->side);
+    const int64_t all = groups * pleat_fft_frequencies(work->side), many = 2 * PAIR_OUTPUTS;
     const int64_t x_next = all * channels * 2 * VL, dy_next = all * outputs * 2 * VL;
     if (channels == 1 && outputs == 1)
-        for (; f + 8 <= f_end; f += 8)
+        for (; f + many <= f_end; f += many)
             FN(pair_of)(x + f * 2 * VL, x_next, dy + f * 2 * VL, dy_next, count, sums + f * 2 * pairs, pairs);
     for (; f < f_end; f++)
-        for (int64_t o = 0; o < outputs; o += 4)
+        for (int64_t o = 0, o_next; o < outputs; o = o_next) {
+            o_next = o + (outputs - o >= PAIR_OUTPUTS ? PAIR_OUTPUTS : 1);
             for (int64_t c = 0; c < channels; c += 2) {
                 const T *xs = x + (f * channels + c) * 2 * VL, *ys = dy + (f * outputs + o) * 2 * VL;
                 T *re = sums + f * 2 * pairs + o * channels + c, *im = re + pairs;
-                if (outputs - o >= 4 && channels - c >= 2)
-                    FN(pairs_of)(4, 2, xs, x_next, ys, dy_next, count, re, im, channels);
+                const bool one = c + 1 == channels;
+                if (o_next == o + 1)
+                    one ? FN(pairs_of)(1, 1, xs, x_next, ys, dy_next, count, re, im, channels)
+                        : FN(pairs_of)(1, 2, xs, x_next, ys, dy_next, count, re, im, channels);
                 else
-                    FN(pairs_of)
-                (outputs - o < 4 ? (int)(outputs - o) : 4, channels - c < 2 ? 1 : 2, xs, x_next, ys, dy_next, count, re,
-                 im, channels);
+                    one ? FN(pairs_of)(PAIR_OUTPUTS, 1, xs, x_next, ys, dy_next, count, re, im, channels)
+                        : FN(pairs_of)(PAIR_OUTPUTS, 2, xs, x_next, ys, dy_next, count, re, im, channels);
             }
+        }
 }
 
 static void FN(kernels)(const pleat_fft_work *work, const T *sums, int64_t pairs, const pleat_fft_places *at,
