@@ -7,6 +7,8 @@
  *
  *      row, step 1:  0 1 2 3 4 5 6 ...        step 2:  0 2 4 6 ... 1 3 5 7 ...
  *
+ * Over channels there is none where no window leaves the image, as pixels are broadcast, from wherever they are.
+ *
  * A tap is then no more than an offset into the copy: any kernel, dilation and direction is one table of offsets, and
  * the sums run over it in order. By data with a stride (conv_core.c) there are several tables, one for each phase: the
  * phases take turns at the copy, and their results are woven into whole lines. Three ways of laying the results out in
@@ -59,7 +61,7 @@ typedef struct {
     pleat_hw low;     /* the row and column of the smallest that the taps of windows (0, 0) read */
     pleat_hw every;   /* rows and columns that are copied */
     pleat_hw step;    /* of windows in the copy */
-    bool in_place;    /* nothing leaves the image and the step is 1 in w: the image serves as the copy (channels) */
+    bool in_place;    /* nothing leaves the image, which then serves as the copy, unsorted (channels) */
     int64_t rows, pitch, part,
         plane;           /* of the copy: rows of a band, a row's elements, those of one remainder; a channel's */
     int64_t shift;       /* where it begins, so that the image's rows begin where cache lines do */
@@ -96,6 +98,12 @@ static inline bool pleat_is_narrow(const pleat_patches *p, int64_t vector)
     return p->taps.h == 3 && p->taps.w == 3 && p->step.h == 1 && p->step.w == 1 && p->tap_step.h * p->tap_step.h == 1 &&
            p->tap_step.w * p->tap_step.w == 1 && p->origin.h == -p->tap_step.h && p->origin.w == -p->tap_step.w &&
            p->windows.h == p->size.h && p->windows.w == p->size.w && p->size.w < vector && 2 * p->size.w > vector;
+}
+
+/* From a tap's pixel to that of the next window, over channels. */
+static inline int64_t pleat_direct_apart(const pleat_direct_work *w)
+{
+    return w->in_place ? w->patches->step.w : 1;
 }
 
 #ifdef PLEAT_ISA

@@ -107,13 +107,32 @@ static void FN(turn_row)(T *to, const T *from, int64_t step, int64_t n)
         }
 }
 
+/* Rows of the copy that some lines of windows read. */
+static int64_t FN(rows_of)(const pleat_direct_work *w, int64_t lines)
+{
+    return (lines - 1) * w->step.h + w->rows - (w->lines - 1) * w->step.h;
+}
+
+/* Where the image serves as the copy: its rows are read in order once, as the machine then fetches what follows from
+ * memory. Strips take few pixels from each of many places, and would wait for them. */
+static const T *FN(read_band)(const pleat_direct_work *w, const T *image, int64_t y, int64_t y_end)
+{
+    const pleat_patches *p = w->patches;
+    const T *rows = image + (y * p->step.h + w->low.h) * p->size.w;
+    const int64_t bytes = FN(rows_of)(w, y_end - y) * p->size.w * (int64_t)sizeof(T);
+    for (int64_t c = 0; c < w->channels; c++)
+        for (int64_t i = 0; i < bytes; i += 64)
+            (void)*((const volatile char *)(rows + c * p->channel) + i);
+    return rows + w->low.w;
+}
+
 /* From front to back: each row may spoil what follows it, and that is written next. */
 static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y, int64_t y_end, T *to)
 {
     const pleat_patches *p = w->patches;
     const int64_t size = p->size.w, part = w->part, pitch = w->pitch, parts = w->step.w, step = p->step.w;
     const int64_t all = (w->channels - 1) * p->channel + p->size.h * size, low = y * p->step.h + w->low.h;
-    const int64_t rows = (y_end - y - 1) * w->step.h + w->rows - (w->lines - 1) * w->step.h;
+    const int64_t rows = FN(rows_of)(w, y_end - y);
     const int64_t apart = w->every.h * size;
     const pleat_span inside = pleat_inside(rows, w->every.h, low, p->size.h);
     pleat_span in[PLEAT_DIRECT_PHASES];
@@ -162,19 +181,19 @@ static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y,
 /* ---- Over output channels ---- */
 
 /* The sums of `count` neighbouring pixels by `vectors` vectors of output channels, over some taps: as gemm's tile, but
- * each tap's pixels are read from the copy where they lie. From pixel `left` on they are the next line's, so much
- * farther on in the copy and in the sums. The count and the vectors are constants at every call, and so is `left` where
- * it is the count. With AVX-512, whose products take pixels from memory, a third of them both of their products read
- * for themselves, which saves an instruction each. */
+ * each tap's pixels are read where they lie, x_apart. From pixel `left` on they are the next line's, so much farther on
+ * in the copy and in the sums. The count and the vectors are constants at every call, and so is `left` where it is the
+ * count, and x_apart where it is 1. With AVX-512, whose products take pixels from memory, a third of them both of their
+ * products read for themselves, which saves an instruction each. */
 PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t left, int64_t depth, const int64_t *offset, const T *x,
-                            int64_t x_farther, const T *weights, int64_t width, T *out, int64_t apart,
+                            int64_t x_apart, int64_t x_farther, const T *weights, int64_t width, T *out, int64_t apart,
                             int64_t out_farther, bool add)
 {
     V sum[16][2];
     int64_t from[16], to[16];
     PLEAT_UNROLL(16)
     for (int i = 0; i < count; i++) {
-        from[i] = i < left ? i : i + x_farther;
+        from[i] = i * x_apart + (i < left ? 0 : x_farther);
         to[i] = i * apart + (i < left ? 0 : out_farther);
         PLEAT_UNROLL(2)
         for (int v = 0; v < vectors; v++)
@@ -211,10 +230,16 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t left, int64_t depth,
 }
 
 #define STRIP(count, vectors)                                                                                          \
-    static void FN(strip_##count##_##vectors)(int64_t depth, const int64_t *offset, const T *x, const T *weights,      \
-                                              int64_t width, T *out, int64_t apart, bool add)                          \
+    static void FN(strip_##count##_##vectors)(int64_t depth, const int64_t *offset, const T *x, int64_t x_apart,       \
+                                              const T *weights, int64_t width, T *out, int64_t apart, bool add)        \
     {                                                                                                                  \
-        FN(strip)(count, vectors, count, depth, offset, x, 0, weights, width, out, apart, 0, add);                     \
+        (void)x_apart;                                                                                                 \
+        FN(strip)(count, vectors, count, depth, offset, x, 1, 0, weights, width, out, apart, 0, add);                  \
+    }                                                                                                                  \
+    static void FN(apart_##count##_##vectors)(int64_t depth, const int64_t *offset, const T *x, int64_t x_apart,       \
+                                              const T *weights, int64_t width, T *out, int64_t apart, bool add)        \
+    {                                                                                                                  \
+        FN(strip)(count, vectors, count, depth, offset, x, x_apart, 0, weights, width, out, apart, 0, add);            \
     }
 #define ONE(count) STRIP(count, 1)
 #define BOTH(count) STRIP(count, 1) STRIP(count, 2)
@@ -232,13 +257,17 @@ ONE(13) ONE(14) ONE(15) ONE(16)
 #undef BOTH
 #undef STRIP
 
-                typedef void (*FN(strip_fn))(int64_t depth, const int64_t *offset, const T *x, const T *weights,
-                                             int64_t width, T *out, int64_t apart, bool add);
+                typedef void (*FN(strip_fn))(int64_t depth, const int64_t *offset, const T *x, int64_t x_apart,
+                                             const T *weights, int64_t width, T *out, int64_t apart, bool add);
 
-#define AT(count, vectors) FN(strip_##count##_##vectors)
-static const FN(strip_fn) FN(strips)[2][17] = {
+/* For pixels that lie side by side, and for others. */
+#define AT(count, vectors)                                                                                             \
+    {                                                                                                                  \
+        FN(strip_##count##_##vectors), FN(apart_##count##_##vectors)                                                   \
+    }
+static const FN(strip_fn) FN(strips)[2][17][2] = {
     {
-        NULL,
+        { NULL, NULL },
         AT(1, 1),
         AT(2, 1),
         AT(3, 1),
@@ -261,7 +290,7 @@ static const FN(strip_fn) FN(strips)[2][17] = {
 #endif
     },
     {
-        NULL,
+        { NULL, NULL },
         AT(1, 2),
         AT(2, 2),
         AT(3, 2),
@@ -317,13 +346,13 @@ static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T 
 
 /* As many pixels as the registers hold, of two lines. */
 static void FN(strip_across)(int64_t vectors, int64_t left, int64_t depth, const int64_t *offset, const T *x,
-                             int64_t x_farther, const T *weights, int64_t width, T *out, int64_t apart,
+                             int64_t x_apart, int64_t x_farther, const T *weights, int64_t width, T *out, int64_t apart,
                              int64_t out_farther, bool add)
 {
     if (vectors > 1)
-        FN(strip)(STRIP_2, 2, left, depth, offset, x, x_farther, weights, width, out, apart, out_farther, add);
+        FN(strip)(STRIP_2, 2, left, depth, offset, x, x_apart, x_farther, weights, width, out, apart, out_farther, add);
     else
-        FN(strip)(STRIP_1, 1, left, depth, offset, x, x_farther, weights, width, out, apart, out_farther, add);
+        FN(strip)(STRIP_1, 1, left, depth, offset, x, x_apart, x_farther, weights, width, out, apart, out_farther, add);
 }
 
 /* A phase's sums, in a panel of output channels, to every phases.w-th pixel of every phases.h-th line. */
@@ -332,7 +361,7 @@ static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_ph
 {
     const int64_t line = f->windows.w, most = vectors > 1 ? STRIP_2 : STRIP_1, strips = (line + most - 1) / most;
     const int64_t apart = w->phases.w * vectors * VL, down = w->phases.h * w->c.width * vectors * VL;
-    const int64_t next = w->step.h * w->pitch; /* line of the copy */
+    const int64_t next = w->step.h * w->pitch, x_apart = pleat_direct_apart(w); /* from line to line, pixel to pixel */
     const int64_t longest = PANEL_BYTES / (w->width * (int64_t)sizeof(T));
     const int64_t blocks = f->k > longest ? (f->k + longest / 2) / longest : 1, depth = (f->k + blocks - 1) / blocks;
     /* parts of lines that would leave a quarter of the registers empty go on in the next line */
@@ -347,14 +376,15 @@ static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_ph
             const int64_t left = line - u;
             const bool goes_on = across && left < count && v + 1 < lines;
             const int64_t pixels = goes_on || left > count ? count : left;
-            const T *from = x + v * next + u;
+            const T *from = x + v * next + u * x_apart;
             T *to = sums + v * down + u * apart;
             if (goes_on) {
                 FN(strip_across)
-                (vectors, left, steps, offset, from, next - line, panel, w->width, to, apart, down - line * apart,
-                 k > 0);
+                (vectors, left, steps, offset, from, x_apart, next - line * x_apart, panel, w->width, to, apart,
+                 down - line * apart, k > 0);
             } else {
-                FN(strips)[vectors - 1][pixels](steps, offset, from, panel, w->width, to, apart, k > 0);
+                FN(strips)
+                [vectors - 1][pixels][x_apart > 1](steps, offset, from, x_apart, panel, w->width, to, apart, k > 0);
             }
             u += pixels;
             if (u >= line) {
@@ -375,11 +405,10 @@ static int64_t FN(lines_of)(const pleat_direct_phase *f, int64_t y, int64_t y_en
 static void FN(channels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
                          int64_t o_end, T *copy, T *sums)
 {
-    const pleat_patches *p = w->patches;
     const int64_t line = w->c.width;
     const T *x = copy;
     if (w->in_place)
-        x = image + (y * p->step.h + w->low.h) * p->size.w + w->low.w;
+        x = FN(read_band)(w, image, y, y_end);
     else
         FN(copy_band)(w, image, y, y_end, copy);
     for (; o < o_end; o += w->width) {
@@ -403,8 +432,8 @@ static void FN(channels)(const pleat_direct_work *w, const T *image, int64_t n, 
 /* ---- By weight ---- */
 
 /* `taps` taps by `vectors` vectors of channels, over lines of pixels: x holds the taps' places for the first pixel. */
-PLEAT_INLINE void FN(walk)(int taps, int vectors, const T *const *places, int64_t lines, int64_t line, int64_t step,
-                           const T *turned, int64_t width, bool add, T *out)
+PLEAT_INLINE void FN(walk)(int taps, int vectors, const T *const *places, int64_t lines, int64_t line, int64_t x_apart,
+                           int64_t step, const T *turned, int64_t width, bool add, T *out)
 {
     const T *x[10];
     V sum[10][2];
@@ -415,7 +444,7 @@ PLEAT_INLINE void FN(walk)(int taps, int vectors, const T *const *places, int64_
     }
     for (int64_t v = 0; v < lines; v++) {
         PLEAT_UNROLL(1)
-        for (int64_t u = 0; u < line; u++, turned += width) {
+        for (int64_t u = 0; u < line * x_apart; u += x_apart, turned += width) {
             const V y0 = FN(load)(turned), y1 = vectors > 1 ? FN(load)(turned + VL) : y0;
             PLEAT_UNROLL(10)
             for (int t = 0; t < taps; t++) {
@@ -437,10 +466,10 @@ PLEAT_INLINE void FN(walk)(int taps, int vectors, const T *const *places, int64_
 }
 
 #define WALK(taps, vectors)                                                                                            \
-    static void FN(walk_##taps##_##vectors)(const T *const *x, int64_t lines, int64_t line, int64_t step,              \
-                                            const T *turned, int64_t width, bool add, T *out)                          \
+    static void FN(walk_##taps##_##vectors)(const T *const *x, int64_t lines, int64_t line, int64_t x_apart,           \
+                                            int64_t step, const T *turned, int64_t width, bool add, T *out)            \
     {                                                                                                                  \
-        FN(walk)(taps, vectors, x, lines, line, step, turned, width, add, out);                                        \
+        FN(walk)(taps, vectors, x, lines, line, x_apart, step, turned, width, add, out);                               \
     }
 #define WALKS(taps) WALK(taps, 1) WALK(taps, 2)
 /* clang-format off */
@@ -455,8 +484,8 @@ WALKS(6) WALKS(7) WALKS(8) WALKS(9) WALKS(10)
 #undef WALK
 #undef WALKS
 
-            typedef void (*FN(walk_fn))(const T *const *x, int64_t lines, int64_t line, int64_t step, const T *turned,
-                                        int64_t width, bool add, T *out);
+            typedef void (*FN(walk_fn))(const T *const *x, int64_t lines, int64_t line, int64_t x_apart, int64_t step,
+                                        const T *turned, int64_t width, bool add, T *out);
 
 #define BOTH(taps)                                                                                                     \
     {                                                                                                                  \
@@ -510,7 +539,7 @@ static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int6
     const int64_t near = WALK_BYTES / (line * width * (int64_t)sizeof(T)) + 1;
     const T *x = copy;
     if (w->in_place)
-        x = image + (y * p->step.h + w->low.h) * p->size.w + w->low.w;
+        x = FN(read_band)(w, image, y, y_end);
     else
         FN(copy_band)(w, image, y, y_end, copy);
     for (; o < o_end; o += width) {
@@ -526,8 +555,8 @@ static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int6
                 for (int64_t t = 0; t < taps; t++)
                     places[t] = x + w->phase->offset[k + t] + v * step;
                 FN(walks)
-                [taps][vectors - 1](places, lines, line, step, turned + v * line * width, width, add || v > 0,
-                                    sums + (o * all + k * width));
+                [taps][vectors - 1](places, lines, line, pleat_direct_apart(w), step, turned + v * line * width, width,
+                                    add || v > 0, sums + (o * all + k * width));
             }
         }
     }

@@ -112,8 +112,9 @@ static void fill_offsets(plan *p, int64_t *offset)
         p->phase[f].offset = offset;
         for (int64_t j = 0; j < columns && all > 0; j++) {
             const int64_t column = (patches->origin.w + j * patches->tap_step.w - w->low.w) / w->every.w;
-            offset[j] =
-                w->over == PLEAT_OVER_GROUPS ? column * w->width : column % w->step.w * w->part + column / w->step.w;
+            offset[j] = w->in_place                    ? column
+                        : w->over == PLEAT_OVER_GROUPS ? column * w->width
+                                                       : column % w->step.w * w->part + column / w->step.w;
         }
         for (int64_t i = rows - 1; i >= 0 && all > 0; i--) { /* the first row last, which the others begin with */
             const int64_t row = (patches->origin.h + i * patches->tap_step.h - w->low.h) / w->every.h;
@@ -214,9 +215,9 @@ static void cut(plan *p)
     reach_out(p);
     if (w->over == PLEAT_OVER_GROUPS)
         take_whole_rows(p);
-    else if (w->over == PLEAT_OVER_CHANNELS && patches->step.w == 1 && w->low.h >= 0 && w->low.w >= 0 &&
+    else if (w->over == PLEAT_OVER_CHANNELS && w->low.h >= 0 && w->low.w >= 0 &&
              w->low.h + (lines - 1) * patches->step.h + p->reach.h < patches->size.h &&
-             w->low.w + patches->windows.w - 1 + p->reach.w < patches->size.w) {
+             w->low.w + (patches->windows.w - 1) * patches->step.w + p->reach.w < patches->size.w) {
         w->in_place = true;
         w->every = (pleat_hw){ 1, 1 };
         w->step = patches->step;
