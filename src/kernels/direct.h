@@ -62,8 +62,8 @@ typedef struct {
     pleat_hw every;   /* rows and columns that are copied */
     pleat_hw step;    /* of windows in the copy */
     bool in_place;    /* nothing leaves the image, which then serves as the copy, unsorted (channels) */
-    int64_t rows, pitch, part,
-        plane;           /* of the copy: rows of a band, a row's elements, those of one remainder; a channel's */
+    int64_t rows, pitch, parts, part,
+        plane;           /* of the copy: rows of a band, a row's elements, its remainders, those of one; a channel's */
     int64_t shift;       /* where it begins, so that the image's rows begin where cache lines do */
     const void *weights; /* packed by the operand of the weights, in panels of `width` output channels */
     int64_t width;

@@ -42,17 +42,17 @@ PLEAT_INLINE V FN(pick)(int step, const T *from)
     return step == 3 ? PLEAT_THIRD(a, b, c) : PLEAT_EVEN(PLEAT_EVEN(a, b), PLEAT_EVEN(c, FN(load)(from + 3 * VL)));
 }
 
-/* Rows of as many parts as the step says, that begin at `first` in the image and are as many vectors each, or less; at
- * most a vector of zeros in front and behind. */
-PLEAT_INLINE void FN(copy_rows)(int64_t vectors, int step, int64_t rows, const T *image, const int64_t *first,
-                                int64_t apart, T *to, int64_t part, const pleat_span *in)
+/* Rows of some parts, that begin at `first` in the image and are as many vectors each, or less; at most a vector of
+ * zeros in front and behind. */
+PLEAT_INLINE void FN(copy_rows)(int64_t vectors, int step, int parts, int64_t rows, const T *image,
+                                const int64_t *first, int64_t apart, T *to, int64_t part, const pleat_span *in)
 {
     bool reaches = true; /* are the zeros behind each part those in front of the next, too? */
     const T *from[4];
     int64_t begin[4], end[4]; /* or they were read again after every store */
     PLEAT_UNROLL(4)
-    for (int i = 0; i < step; i++) {
-        reaches &= in[(i + step - 1) % step].end + VL >= part + in[i].begin;
+    for (int i = 0; i < parts; i++) {
+        reaches &= in[(i + parts - 1) % parts].end + VL >= part + in[i].begin;
         from[i] = image + first[i];
         begin[i] = in[i].begin;
         end[i] = in[i].end;
@@ -60,7 +60,7 @@ PLEAT_INLINE void FN(copy_rows)(int64_t vectors, int step, int64_t rows, const T
     FN(store)(to, (V){ 0 });
     for (int64_t r = 0; r < rows; r++) {
         PLEAT_UNROLL(4)
-        for (int i = 0; i < step; i++, to += part) {
+        for (int i = 0; i < parts; i++, to += part) {
             if (!reaches)
                 FN(store)(to, (V){ 0 });
             PLEAT_UNROLL(2)
@@ -73,23 +73,25 @@ PLEAT_INLINE void FN(copy_rows)(int64_t vectors, int step, int64_t rows, const T
 }
 
 /* The loops of few vectors without loops. */
-static void FN(copy_rows_by)(int64_t vectors, int64_t step, int64_t rows, const T *image, const int64_t *first,
-                             int64_t apart, T *to, int64_t part, const pleat_span *in)
+static void FN(copy_rows_by)(int64_t vectors, int64_t step, int parts, int64_t rows, const T *image,
+                             const int64_t *first, int64_t apart, T *to, int64_t part, const pleat_span *in)
 {
     if (step == 1 && vectors == 1)
-        FN(copy_rows)(1, 1, rows, image, first, apart, to, part, in);
+        FN(copy_rows)(1, 1, 1, rows, image, first, apart, to, part, in);
     else if (step == 1 && vectors == 2)
-        FN(copy_rows)(2, 1, rows, image, first, apart, to, part, in);
+        FN(copy_rows)(2, 1, 1, rows, image, first, apart, to, part, in);
     else if (step == 1)
-        FN(copy_rows)(vectors, 1, rows, image, first, apart, to, part, in);
+        FN(copy_rows)(vectors, 1, 1, rows, image, first, apart, to, part, in);
     else if (step == 2 && vectors == 1)
-        FN(copy_rows)(1, 2, rows, image, first, apart, to, part, in);
+        FN(copy_rows)(1, 2, 2, rows, image, first, apart, to, part, in);
     else if (step == 2)
-        FN(copy_rows)(vectors, 2, rows, image, first, apart, to, part, in);
+        FN(copy_rows)(vectors, 2, 2, rows, image, first, apart, to, part, in);
+    else if (step == 3 && parts == 2)
+        FN(copy_rows)(vectors, 3, 2, rows, image, first, apart, to, part, in);
     else if (step == 3)
-        FN(copy_rows)(vectors, 3, rows, image, first, apart, to, part, in);
+        FN(copy_rows)(vectors, 3, 3, rows, image, first, apart, to, part, in);
     else
-        FN(copy_rows)(vectors, 4, rows, image, first, apart, to, part, in);
+        FN(copy_rows)(vectors, 4, 4, rows, image, first, apart, to, part, in);
 }
 
 /* A row of `step` parts of n, without zeros: blocks of VL windows by VL of their pixels are read as they lie, and
@@ -130,14 +132,14 @@ static const T *FN(read_band)(const pleat_direct_work *w, const T *image, int64_
 static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y, int64_t y_end, T *to)
 {
     const pleat_patches *p = w->patches;
-    const int64_t size = p->size.w, part = w->part, pitch = w->pitch, parts = w->step.w, step = p->step.w;
+    const int64_t size = p->size.w, part = w->part, pitch = w->pitch, parts = w->parts, step = p->step.w;
     const int64_t all = (w->channels - 1) * p->channel + p->size.h * size, low = y * p->step.h + w->low.h;
     const int64_t rows = FN(rows_of)(w, y_end - y);
     const int64_t apart = w->every.h * size;
     const pleat_span inside = pleat_inside(rows, w->every.h, low, p->size.h);
     pleat_span in[PLEAT_DIRECT_PHASES];
     int64_t vectors = 0;
-    bool plain = step == parts && step <= 4, turned = step == parts && step > 4;
+    bool plain = step == w->step.w && step <= 4, turned = step == w->step.w && step > 4;
     for (int64_t i = 0; i < parts; i++) {
         in[i] = pleat_inside(part, step, w->low.w + i * w->every.w, size);
         const int64_t needs = (in[i].end - in[i].begin + VL - 1) / VL;
@@ -156,7 +158,7 @@ static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y,
                 many--; /* whole vectors would be read behind the image */
         }
         if (many > 0)
-            FN(copy_rows_by)(vectors, step, many, image, first, apart, row, part, in);
+            FN(copy_rows_by)(vectors, step, (int)parts, many, image, first, apart, row, part, in);
         row += many * pitch;
         for (r += many; r < inside.end; r++) {
             const int64_t from = first[0] + (r - inside.begin) * apart;

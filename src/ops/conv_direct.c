@@ -96,7 +96,9 @@ static void lay_out(plan *p, int64_t lines)
             w->part = ceil_div(w->part, vector) * vector; /* lines of whole vectors: these then lie well */
             w->shift = w->low.w < 0 ? (vector + w->low.w % vector) % vector : 0;
         }
-        w->pitch = w->part * w->step.w;
+        /* taps may meet the first columns of a step alone; of wider steps whole blocks are turned */
+        w->parts = w->step.w > 3 ? w->step.w : min(w->step.w, p->reach.w / w->every.w + 1);
+        w->pitch = w->part * w->parts;
         w->plane = w->rows * w->pitch;
     }
 }
