@@ -315,6 +315,28 @@ static const FN(strip_fn) FN(strips)[2][17][2] = {
 };
 #undef AT
 
+/* A vector of channels, or as many as `lanes`, of pixels that are at least a vector, turned into rows of planes. */
+PLEAT_INLINE void FN(put_planes)(bool biased, bool relu, int64_t lanes, const T *from, int64_t width, const T *bias,
+                                 T *to, int64_t row, int64_t count)
+{
+    for (int64_t i = 0; i < count; i += VL) {
+        i = i + VL <= count ? i : count - VL; /* the last block overlaps the one before */
+        V block[VL];
+        PLEAT_UNROLL(16)
+        for (int64_t n = 0; n < VL; n++)
+            block[n] = FN(load)(from + (i + n) * width);
+        FN(transpose)(block);
+        T *at = to + i;
+        PLEAT_UNROLL(16)
+        for (int64_t n = 0; n < VL; n++, at += row)
+            if (n < lanes) {
+                const V value = biased ? block[n] + bias[n] : block[n];
+                __builtin_prefetch(at + NR, 1); /* so many rows the machine does not foresee */
+                FN(store)(at, relu ? FN(relu)(value) : value);
+            }
+    }
+}
+
 /* Turns `count` pixels of `lanes` channels, each pixel's channels `width` adjacent elements, into rows of planes. */
 static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T *bias, bool relu, T *to, int64_t row,
                            int64_t count)
@@ -327,22 +349,17 @@ static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T 
             }
         return;
     }
-    for (int64_t l = 0; l < lanes; l += VL) { /* no more planes at a time: the machine follows so many */
-        for (int64_t i = 0; i < count; i += VL) {
-            i = i + VL <= count ? i : count - VL; /* the last block overlaps the one before */
-            V block[VL];
-            PLEAT_UNROLL(16)
-            for (int64_t n = 0; n < VL; n++)
-                block[n] = FN(load)(from + (i + n) * width + l);
-            FN(transpose)(block);
-            PLEAT_UNROLL(16)
-            for (int64_t n = 0; n < VL; n++)
-                if (l + n < lanes) {
-                    const V value = bias ? block[n] + bias[l + n] : block[n];
-                    __builtin_prefetch(to + (l + n) * row + i + NR, 1); /* so many rows the machine does not foresee */
-                    FN(store)(to + (l + n) * row + i, relu ? FN(relu)(value) : value);
-                }
-        }
+    for (int64_t l = 0; l < lanes;
+         l += VL, to += VL * row) { /* no more planes at a time: the machine follows so many */
+        const T *b = bias ? bias + l : NULL;
+        if (lanes - l < VL)
+            FN(put_planes)(b, relu, lanes - l, from + l, width, b, to, row, count);
+        else if (!b)
+            FN(put_planes)(false, relu, VL, from + l, width, b, to, row, count);
+        else if (relu)
+            FN(put_planes)(true, true, VL, from + l, width, b, to, row, count);
+        else
+            FN(put_planes)(true, false, VL, from + l, width, b, to, row, count);
     }
 }
 
