@@ -349,8 +349,8 @@ static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T 
             }
         return;
     }
-    for (int64_t l = 0; l < lanes;
-         l += VL, to += VL * row) { /* no more planes at a time: the machine follows so many */
+    /* no more planes at a time: the machine follows so many */
+    for (int64_t l = 0; l < lanes; l += VL, to += VL * row) {
         const T *b = bias ? bias + l : NULL;
         if (lanes - l < VL)
             FN(put_planes)(b, relu, lanes - l, from + l, width, b, to, row, count);
