@@ -6,6 +6,12 @@
 enum { FN(THREE_LINES) = 4 };
 typedef __typeof__((V){ 0 } > (V){ 0 }) FN(bits);
 
+/* Zero where the mask is zero, even if there is NaN. */
+PLEAT_INLINE V FN(load_masked)(const T *x, FN(bits) mask)
+{
+    return (V)((FN(bits))FN(load)(x) & mask);
+}
+
 /* Is this such a convolution, to one channel of the result, from one or from several? */
 static bool FN(is_three)(const pleat_direct_work *w)
 {
@@ -140,7 +146,7 @@ PLEAT_INLINE void FN(narrow_pixels)(const T *x, const FN(bits) mask[3], V at[3])
 {
     PLEAT_UNROLL(3)
     for (int j = 0; j < 3; j++)
-        at[j] = (V)((FN(bits))FN(load)(x + j - 1) & mask[j]);
+        at[j] = FN(load_masked)(x + j - 1, mask[j]);
 }
 
 /* A sum and what a row's taps add to it. */
@@ -210,25 +216,27 @@ static void FN(narrow)(const pleat_direct_work *w, const T *image, int64_t n, in
 
 /* ---- By weight ---- */
 
-/* A vector of the gradient: of the final one of a line only what the mask has, as it overlaps the one before. */
-PLEAT_INLINE V FN(three_gradient)(bool masked, FN(bits) mask, const T *from)
+/* A vector of the gradient: of the last one of a line only what the mask has, as it overlaps the one before. */
+PLEAT_INLINE V FN(gradient_of)(bool masked, FN(bits) mask, const T *from)
 {
-    const V g = FN(load)(from);
-    return masked ? (V)((FN(bits))g & mask) : g;
+    return masked ? FN(load_masked)(from, mask) : FN(load)(from);
 }
 
-/* What a row of pixels, and their neighbours, add where its taps meet these lines of the gradient. narrow: the masks of
- * a short row, or NULL. */
-PLEAT_INLINE void FN(three_products)(bool first, bool final, const FN(bits) * narrow, const T *x, V g0, V g1, V g2,
+/* What a row of pixels, and their neighbours, add where its taps meet the next line of the gradient and the two before,
+ * g. narrow: the masks of a short row, or NULL. */
+PLEAT_INLINE void FN(three_products)(bool first, bool final, const FN(bits) * narrow, const T *x, V next, V g[3],
                                      V *sum)
 {
+    g[2] = g[1];
+    g[1] = g[0];
+    g[0] = next;
     PLEAT_UNROLL(3)
     for (int j = 0; j < 3; j++) {
-        V at = narrow ? (V)((FN(bits))FN(load)(x + j - 1) & narrow[j]) : FN(three_pixel)(x, j, first, final);
+        V at = narrow ? FN(load_masked)(x + j - 1, narrow[j]) : FN(three_pixel)(x, j, first, final);
         PLEAT_HOLD(at); /* one at a time: there are registers for no more */
-        sum[j] += g0 * at;
-        sum[3 + j] += g1 * at;
-        sum[6 + j] += g2 * at;
+        sum[j] += g[0] * at;
+        sum[3 + j] += g[1] * at;
+        sum[6 + j] += g[2] * at;
     }
 }
 
@@ -238,32 +246,27 @@ PLEAT_INLINE void FN(three_column)(bool first, bool final, const FN(bits) * narr
                                    int64_t x_ahead, V *sum)
 {
     const int64_t pitch = rows->pitch, end = lines + 2 - (rows->below == lines); /* rows of zeros add nothing */
-    V g0 = { 0 }, g1 = g0, g2, total = sum[9];
+    V g[3] = { { 0 } }, total = sum[9];
     int64_t r = 0;
     if (rows->above == 0) {
-        total += g0 = FN(three_gradient)(final, mask, gradient);
+        total += g[0] = FN(gradient_of)(final, mask, gradient);
         r = 1;
     }
     x += r * pitch;
     gradient += r * line;
     PLEAT_UNROLL(1)
     for (; r < lines; r++, x += pitch, gradient += line) {
-        g2 = g1;
-        g1 = g0;
-        total += g0 = FN(three_gradient)(final, mask, gradient);
+        const V next = FN(gradient_of)(final, mask, gradient);
+        total += next;
         if (!narrow) {
             __builtin_prefetch(gradient + ahead);
             __builtin_prefetch(x + x_ahead);
         }
-        FN(three_products)(first, final, narrow, x, g0, g1, g2, sum);
+        FN(three_products)(first, final, narrow, x, next, g, sum);
     }
     PLEAT_UNROLL(1)
-    for (; r < end; r++, x += pitch) {
-        g2 = g1;
-        g1 = g0;
-        g0 = (V){ 0 };
-        FN(three_products)(first, final, narrow, x, g0, g1, g2, sum);
-    }
+    for (; r < end; r++, x += pitch)
+        FN(three_products)(first, final, narrow, x, (V){ 0 }, g, sum);
     sum[9] = total;
 }
 

@@ -182,6 +182,15 @@ static void FN(copy_band)(const pleat_direct_work *w, const T *image, int64_t y,
 
 /* ---- Over output channels ---- */
 
+/* Where the taps of a band's first window begin. */
+static const T *FN(band)(const pleat_direct_work *w, const T *image, int64_t y, int64_t y_end, T *copy)
+{
+    if (w->in_place)
+        return FN(read_band)(w, image, y, y_end);
+    FN(copy_band)(w, image, y, y_end, copy);
+    return copy;
+}
+
 /* The sums of `count` neighbouring pixels by `vectors` vectors of output channels, over some taps: as gemm's tile, but
  * each tap's pixels are read where they lie, x_apart. From pixel `left` on they are the next line's, so much farther on
  * in the copy and in the sums. The count and the vectors are constants at every call, and so is `left` where it is the
@@ -316,8 +325,8 @@ static const FN(strip_fn) FN(strips)[2][17][2] = {
 #undef AT
 
 /* A vector of channels, or as many as `lanes`, of pixels that are at least a vector, turned into rows of planes. */
-PLEAT_INLINE void FN(put_planes)(bool biased, bool relu, int64_t lanes, const T *from, int64_t width, const T *bias,
-                                 T *to, int64_t row, int64_t count)
+PLEAT_INLINE void FN(put_planes)(bool relu, int64_t lanes, const T *from, int64_t width, const T *bias, T *to,
+                                 int64_t row, int64_t count)
 {
     for (int64_t i = 0; i < count; i += VL) {
         i = i + VL <= count ? i : count - VL; /* the last block overlaps the one before */
@@ -330,7 +339,7 @@ PLEAT_INLINE void FN(put_planes)(bool biased, bool relu, int64_t lanes, const T 
         PLEAT_UNROLL(16)
         for (int64_t n = 0; n < VL; n++, at += row)
             if (n < lanes) {
-                const V value = biased ? block[n] + bias[n] : block[n];
+                const V value = bias ? block[n] + bias[n] : block[n];
                 __builtin_prefetch(at + NR, 1); /* so many rows the machine does not foresee */
                 FN(store)(at, relu ? FN(relu)(value) : value);
             }
@@ -353,13 +362,13 @@ static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T 
     for (int64_t l = 0; l < lanes; l += VL, to += VL * row) {
         const T *b = bias ? bias + l : NULL;
         if (lanes - l < VL)
-            FN(put_planes)(b, relu, lanes - l, from + l, width, b, to, row, count);
+            FN(put_planes)(relu, lanes - l, from + l, width, b, to, row, count);
         else if (!b)
-            FN(put_planes)(false, relu, VL, from + l, width, b, to, row, count);
+            FN(put_planes)(relu, VL, from + l, width, NULL, to, row, count);
         else if (relu)
-            FN(put_planes)(true, true, VL, from + l, width, b, to, row, count);
+            FN(put_planes)(true, VL, from + l, width, b, to, row, count);
         else
-            FN(put_planes)(true, false, VL, from + l, width, b, to, row, count);
+            FN(put_planes)(false, VL, from + l, width, b, to, row, count);
     }
 }
 
@@ -425,11 +434,7 @@ static void FN(channels)(const pleat_direct_work *w, const T *image, int64_t n, 
                          int64_t o_end, T *copy, T *sums)
 {
     const int64_t line = w->c.width;
-    const T *x = copy;
-    if (w->in_place)
-        x = FN(read_band)(w, image, y, y_end);
-    else
-        FN(copy_band)(w, image, y, y_end, copy);
+    const T *x = FN(band)(w, image, y, y_end, copy);
     for (; o < o_end; o += w->width) {
         const int64_t lanes = o_end - o < w->width ? o_end - o : w->width, vectors = lanes > VL ? 2 : 1;
         int64_t rows = 0;
@@ -556,11 +561,7 @@ static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int6
     const int64_t walks = (all + WALK_TAPS - 1) / WALK_TAPS, count = (all + walks - 1) / walks;
     /* so many lines of turned gradient stay in the L1 cache for all taps */
     const int64_t near = WALK_BYTES / (line * width * (int64_t)sizeof(T)) + 1;
-    const T *x = copy;
-    if (w->in_place)
-        x = FN(read_band)(w, image, y, y_end);
-    else
-        FN(copy_band)(w, image, y, y_end, copy);
+    const T *x = FN(band)(w, image, y, y_end, copy);
     for (; o < o_end; o += width) {
         const int64_t lanes = o_end - o < width ? o_end - o : width, vectors = lanes > VL ? 2 : 1;
         FN(get_pixels)

@@ -9,6 +9,7 @@
 #else
 #define PAIR_OUTPUTS 2
 #endif
+#define PAIR_SUMS (4 * PAIR_OUTPUTS)
 
 #define PLEAT_FLOAT 32
 #include "kernels/simd.h"

@@ -260,10 +260,10 @@ PLEAT_INLINE void FN(add_conjugate)(V sum[2], V xr, V xi, V yr, V yi)
     sum[1] -= xr * yi;
 }
 
-PLEAT_INLINE void FN(totals_of)(int count, V *sum, T *totals)
+PLEAT_INLINE void FN(totals_of)(V sum[PAIR_SUMS], T totals[PAIR_SUMS])
 {
     PLEAT_UNROLL(8)
-    for (int i = 0; i < count; i += VL)
+    for (int i = 0; i < PAIR_SUMS; i += VL)
         FN(store)(totals + i, FN(totals)(sum + i));
 }
 
@@ -272,9 +272,9 @@ PLEAT_INLINE void FN(totals_of)(int count, V *sum, T *totals)
 PLEAT_INLINE void FN(pairs_of)(int outputs, int channels, const T *x, int64_t x_next, const T *dy, int64_t dy_next,
                                int64_t count, T *re, T *im, int64_t row)
 {
-    V sum[4 * PAIR_OUTPUTS];
+    V sum[PAIR_SUMS];
     PLEAT_UNROLL(16)
-    for (int i = 0; i < 4 * PAIR_OUTPUTS; i++)
+    for (int i = 0; i < PAIR_SUMS; i++)
         sum[i] = (V){ 0 };
     PLEAT_UNROLL(1)
     for (int64_t g = 0; g < count; g++, x += x_next, dy += dy_next) {
@@ -288,8 +288,8 @@ PLEAT_INLINE void FN(pairs_of)(int outputs, int channels, const T *x, int64_t x_
             }
         }
     }
-    T totals[4 * PAIR_OUTPUTS];
-    FN(totals_of)(4 * PAIR_OUTPUTS, sum, totals);
+    T totals[PAIR_SUMS];
+    FN(totals_of)(sum, totals);
     for (int o = 0; o < outputs; o++)
         for (int c = 0; c < channels; c++) {
             re[o * row + c] += totals[4 * o + 2 * c];
@@ -297,26 +297,26 @@ PLEAT_INLINE void FN(pairs_of)(int outputs, int channels, const T *x, int64_t x_
         }
 }
 
-/* As many frequencies of one pair. */
+/* Frequencies of one pair: as many sums. */
 PLEAT_INLINE void FN(pair_of)(const T *x, int64_t x_next, const T *dy, int64_t dy_next, int64_t count, T *re,
                               int64_t pairs)
 {
-    V sum[4 * PAIR_OUTPUTS];
+    V sum[PAIR_SUMS];
     PLEAT_UNROLL(16)
-    for (int i = 0; i < 4 * PAIR_OUTPUTS; i++)
+    for (int i = 0; i < PAIR_SUMS; i++)
         sum[i] = (V){ 0 };
     PLEAT_UNROLL(1)
     for (int64_t g = 0; g < count; g++, x += x_next, dy += dy_next) {
         PLEAT_UNROLL(8)
-        for (int i = 0; i < 4 * PAIR_OUTPUTS; i += 2) {
+        for (int i = 0; i < PAIR_SUMS; i += 2) {
             const V xr = FN(load)(x + i * VL), xi = FN(load)(x + (i + 1) * VL);
             const V yr = FN(load)(dy + i * VL), yi = FN(load)(dy + (i + 1) * VL);
             FN(add_conjugate)(sum + i, xr, xi, yr, yi);
         }
     }
-    T totals[4 * PAIR_OUTPUTS];
-    FN(totals_of)(4 * PAIR_OUTPUTS, sum, totals);
-    for (int i = 0; i < 4 * PAIR_OUTPUTS; i++)
+    T totals[PAIR_SUMS];
+    FN(totals_of)(sum, totals);
+    for (int i = 0; i < PAIR_SUMS; i++)
         re[i * pairs] += totals[i];
 }
 

@@ -98,6 +98,37 @@ static int64_t FN(column_taps)(const pleat_direct_work *w)
                : 0;
 }
 
+PLEAT_INLINE void FN(begin_column)(int lines, int abreast, T start, V sum[2][COLUMN])
+{
+    PLEAT_UNROLL(2)
+    for (int s = 0; s < abreast; s++) {
+        PLEAT_UNROLL(16)
+        for (int v = 0; v < lines; v++)
+            sum[s][v] = FN(splat)(start);
+    }
+}
+
+/* Row r of pixels, which a column of taps meets in as many lines. */
+PLEAT_INLINE void FN(add_row)(int lines, int taps, int r, const V *tap, V at, V sum[COLUMN])
+{
+    PLEAT_HOLD(at);
+    PLEAT_UNROLL(7)
+    for (int i = 0; i < taps; i++)
+        if (r - i >= 0 && r - i < lines)
+            sum[r - i] += tap[i] * at;
+}
+
+PLEAT_INLINE void FN(put_column)(int lines, int abreast, V sum[2][COLUMN], bool relu, T *to, int64_t apart,
+                                 int64_t line)
+{
+    PLEAT_UNROLL(16)
+    for (int v = 0; v < lines; v++) {
+        PLEAT_UNROLL(2)
+        for (int s = 0; s < abreast; s++)
+            FN(store)(to + v * line + s * apart, relu ? FN(relu)(sum[s][v]) : sum[s][v]);
+    }
+}
+
 /* One vector in each of some lines, or two abreast. `first` is the place of the tap of channel 0, column 0 and the
  * lowest row among the taps; those of the rows above it follow in steps of `next`. */
 PLEAT_INLINE void FN(column_of)(int lines, int abreast, int taps, int64_t channels, int64_t wide, int64_t first,
@@ -105,12 +136,7 @@ PLEAT_INLINE void FN(column_of)(int lines, int abreast, int taps, int64_t channe
                                 const T *weights, T start, bool relu, T *to, int64_t line)
 {
     V sum[2][COLUMN];
-    PLEAT_UNROLL(2)
-    for (int s = 0; s < abreast; s++) {
-        PLEAT_UNROLL(16)
-        for (int v = 0; v < lines; v++)
-            sum[s][v] = FN(splat)(start);
-    }
+    FN(begin_column)(lines, abreast, start, sum);
     for (int64_t c = 0; c < channels; c++, first += taps * wide) {
         PLEAT_UNROLL(1)
         for (int64_t j = first; j < first + wide; j++) {
@@ -131,23 +157,12 @@ PLEAT_INLINE void FN(column_of)(int lines, int abreast, int taps, int64_t channe
             PLEAT_UNROLL(22)
             for (int r = 0; r < lines + taps - 1; r++) {
                 PLEAT_UNROLL(2)
-                for (int s = 0; s < abreast; s++) {
-                    V at = FN(load)(row[r / 3][s] + r % 3 * pitch);
-                    PLEAT_HOLD(at);
-                    PLEAT_UNROLL(7)
-                    for (int i = 0; i < taps; i++)
-                        if (r - i >= 0 && r - i < lines)
-                            sum[s][r - i] += tap[i] * at;
-                }
+                for (int s = 0; s < abreast; s++)
+                    FN(add_row)(lines, taps, r, tap, FN(load)(row[r / 3][s] + r % 3 * pitch), sum[s]);
             }
         }
     }
-    PLEAT_UNROLL(16)
-    for (int v = 0; v < lines; v++) {
-        PLEAT_UNROLL(2)
-        for (int s = 0; s < abreast; s++)
-            FN(store)(to + v * line + s * apart, relu ? FN(relu)(sum[s][v]) : sum[s][v]);
-    }
+    FN(put_column)(lines, abreast, sum, relu, to, apart, line);
 }
 
 /* The same of 3 x 3 taps that keep the image's size, which is read where it is (depthwise_body.h). x is where the
@@ -159,12 +174,7 @@ PLEAT_INLINE void FN(same_column)(bool first, bool final, int lines, int abreast
     const int64_t pitch = rows->pitch, plane = w->patches->channel;
     const T *x = rows->x + v * pitch + from;
     V sum[2][COLUMN];
-    PLEAT_UNROLL(2)
-    for (int s = 0; s < abreast; s++) {
-        PLEAT_UNROLL(16)
-        for (int i = 0; i < lines; i++)
-            sum[s][i] = FN(splat)(start);
-    }
+    FN(begin_column)(lines, abreast, start, sum);
     for (int64_t c = 0; c < w->channels; c++, x += plane, weights += 9) {
         PLEAT_UNROLL(3)
         for (int j = 0; j < 3; j++) {
@@ -180,22 +190,13 @@ PLEAT_INLINE void FN(same_column)(bool first, bool final, int lines, int abreast
                 PLEAT_UNROLL(2)
                 for (int s = 0; s < abreast; s++) {
                     const T *row = FN(three_row)(rows, x, v, lines, r);
-                    V at = FN(three_pixel)(row + s * apart, j, first && s == 0, final && s + 1 == abreast);
-                    PLEAT_HOLD(at);
-                    PLEAT_UNROLL(3)
-                    for (int i = 0; i < 3; i++)
-                        if (r - i >= 0 && r - i < lines)
-                            sum[s][r - i] += tap[i] * at;
+                    const V at = FN(three_pixel)(row + s * apart, j, first && s == 0, final && s + 1 == abreast);
+                    FN(add_row)(lines, 3, r, tap, at, sum[s]);
                 }
             }
         }
     }
-    PLEAT_UNROLL(16)
-    for (int i = 0; i < lines; i++) {
-        PLEAT_UNROLL(2)
-        for (int s = 0; s < abreast; s++)
-            FN(store)(to + (v + i) * pitch + from + s * apart, w->relu ? FN(relu)(sum[s][i]) : sum[s][i]);
-    }
+    FN(put_column)(lines, abreast, sum, w->relu, to + v * pitch + from, apart, pitch);
 }
 
 static void FN(same_columns)(const pleat_direct_work *w, const FN(three_rows) * rows, int64_t lines, int64_t vectors,
@@ -366,7 +367,7 @@ PLEAT_INLINE void FN(dots)(int rows, int taps, const T *const *places, int64_t l
             V at[9];
             PLEAT_UNROLL(9)
             for (int t = 0; t < taps; t++)
-                at[t] = (V)((FN(bits))FN(load)(x[t] + from) & mask);
+                at[t] = FN(load_masked)(x[t] + from, mask);
             PLEAT_UNROLL(6)
             for (int i = 0; i < rows; i++) {
                 const V g = FN(load)(gradient + i * gradient_row);
@@ -421,9 +422,13 @@ static void FN(put_line)(const T *from, int64_t line, T *to)
 }
 
 /* One channel in and one out, some columns of a square's taps at once: what a line's pixels add to a vector for each
- * tap. g are the gradient's lines that it meets, the lowest first. */
-PLEAT_INLINE void FN(square_line)(int taps, int columns, const V g[5], const T *x, V sum[5][5])
+ * tap. They meet the next line of the gradient and those before, g, the lowest first. */
+PLEAT_INLINE void FN(square_line)(int taps, int columns, V next, V g[5], const T *x, V sum[5][5])
 {
+    PLEAT_UNROLL(4)
+    for (int i = taps - 1; i > 0; i--)
+        g[i] = g[i - 1];
+    g[0] = next;
     PLEAT_UNROLL(5)
     for (int j = 0; j < columns; j++) {
         V pixels = FN(load)(x + j);
@@ -443,26 +448,16 @@ PLEAT_INLINE void FN(square_column)(int taps, int columns, bool own, bool masked
     V g[5] = { { 0 } }, total = *totals;
     PLEAT_UNROLL(1)
     for (int64_t r = 0; r < lines; r++, x += pitch, gradient += line) {
-        PLEAT_UNROLL(4)
-        for (int i = taps - 1; i > 0; i--)
-            g[i] = g[i - 1];
-        g[0] = FN(load)(gradient);
-        if (masked)
-            g[0] = (V)((FN(bits))g[0] & mask);
+        const V next = FN(gradient_of)(masked, mask, gradient);
         if (own) {
-            total += g[0];
+            total += next;
             __builtin_prefetch(gradient + ahead);
         }
-        FN(square_line)(taps, columns, g, x, sum);
+        FN(square_line)(taps, columns, next, g, x, sum);
     }
     PLEAT_UNROLL(1)
-    for (int r = 1; r < taps; r++, x += pitch) {
-        PLEAT_UNROLL(4)
-        for (int i = taps - 1; i > 0; i--)
-            g[i] = g[i - 1];
-        g[0] = (V){ 0 };
-        FN(square_line)(taps, columns, g, x, sum);
-    }
+    for (int r = 1; r < taps; r++, x += pitch)
+        FN(square_line)(taps, columns, (V){ 0 }, g, x, sum);
     *totals = total;
 }
 

@@ -82,6 +82,7 @@ static void lay_out(plan *p, int64_t lines)
     w->lines = lines;
     w->rows = (lines - 1) * w->step.h + p->reach.h / w->every.h + 1;
     if (w->in_place) {
+        w->parts = 1;
         w->pitch = w->patches->size.w;
         w->plane = w->patches->channel;
     } else if (w->over == PLEAT_OVER_GROUPS) {
@@ -114,9 +115,8 @@ static void fill_offsets(plan *p, int64_t *offset)
         p->phase[f].offset = offset;
         for (int64_t j = 0; j < columns && all > 0; j++) {
             const int64_t column = (patches->origin.w + j * patches->tap_step.w - w->low.w) / w->every.w;
-            offset[j] = w->in_place                    ? column
-                        : w->over == PLEAT_OVER_GROUPS ? column * w->width
-                                                       : column % w->step.w * w->part + column / w->step.w;
+            offset[j] =
+                w->over == PLEAT_OVER_GROUPS ? column * w->width : column % w->parts * w->part + column / w->parts;
         }
         for (int64_t i = rows - 1; i >= 0 && all > 0; i--) { /* the first row last, which the others begin with */
             const int64_t row = (patches->origin.h + i * patches->tap_step.h - w->low.h) / w->every.h;

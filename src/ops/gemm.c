@@ -336,7 +336,8 @@ pleat_status pleat_gemm(const pleat_gemm_work *work)
     pleat_gemm_work w = *work;
     merge_batch(&w);
     const pleat_gemm_work t = turned(&w);
-    const int64_t few = w.a_col == 1 && w.b_row == 1 ? THIN_DOTS : THIN;
+    const bool dots = w.a_col == 1 && w.b_row == 1; /* also of what is turned */
+    const int64_t few = dots ? THIN_DOTS : THIN;
     const bool thin = w.m <= few && w.m <= w.n, thin_turned = w.n <= few && w.n < w.m;
     if (thin_turned || (!thin && w.c_col != 1 && w.c_row == 1))
         w = t;
@@ -347,7 +348,7 @@ pleat_status pleat_gemm(const pleat_gemm_work *work)
     if (!w.m || !w.n || !count)
         return PLEAT_OK;
     const double each = (double)w.m * (double)w.n * (double)w.k;
-    const bool adjacent = w.b_col == 1 || (w.b_row == 1 && w.a_col == 1);
+    const bool adjacent = w.b_col == 1 || dots;
     const bool few_terms = w.b_col != 1 && w.k < SHORT && (double)w.m * (double)w.n > SEVERAL;
     if (!few_terms && (each <= DIRECT_WORK || (adjacent && w.m <= few))) {
         /* chunks of whole cache lines of C */
