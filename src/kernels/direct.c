@@ -97,7 +97,7 @@ static int64_t copy_bytes(const pleat_direct_work *w)
 
 static int64_t scratch(const pleat_direct_work *w)
 {
-    const int64_t size = w->dtype == PLEAT_F64 ? 8 : 4, line = w->phase->windows.w;
+    const int64_t size = w->dtype == PLEAT_F64 ? 8 : 4, line = w->patches->windows.w;
     const int64_t pitch = w->over == PLEAT_OVER_GROUPS ? w->part : w->pitch;
     const int64_t pixels = w->lines * ((line > pitch ? line : pitch) + PLEAT_VECTOR_BYTES / size);
     return copy_bytes(w) + align(w->phases.h * w->phases.w * w->width * (pixels * size + 2 * PLEAT_VECTOR_BYTES)) +

@@ -7,7 +7,8 @@
  *
  *      row, step 1:  0 1 2 3 4 5 6 ...        step 2:  0 2 4 6 ... 1 3 5 7 ...
  *
- * Over channels there is none where no window leaves the image, as pixels are broadcast, from wherever they are.
+ * Over channels there is none where no window leaves the image at its sides, as pixels are broadcast, from wherever
+ * they are: rows of taps that lie above or below it add nothing, and lines of windows go without them.
  *
  * A tap is then no more than an offset into the copy: any kernel, dilation and direction is one table of offsets, and
  * the sums run over it in order. By data with a stride (conv_core.c) there are several tables, one for each phase: the
@@ -32,6 +33,7 @@
 #define PLEAT_KERNELS_DIRECT_H
 
 #include "kernels/conv.h"
+#include "kernels/span.h"
 
 #define PLEAT_DIRECT_PHASES 16 /* at most */
 
@@ -40,10 +42,12 @@ typedef enum { PLEAT_OVER_CHANNELS, PLEAT_OVER_PIXELS, PLEAT_OVER_GROUPS } pleat
 
 /* Windows (y, x) of phase (h, w) make pixel (y phases.h + h, x phases.w + w) of the result. */
 typedef struct {
-    pleat_hw windows;
-    int64_t k;             /* taps (c, i, j) */
-    const int64_t *offset; /* of each into the copy */
-    int64_t weights;       /* where its own begin among the packed ones, in elements */
+    const pleat_patches *patches;
+    int64_t k;               /* taps (c, i, j), or, by rows, (i, c, j) */
+    int64_t row;             /* of them that are a row of the kernel in all channels; by rows they are neighbours */
+    const int64_t *offset;   /* of each into the copy */
+    const pleat_span *terms; /* those that are summed up for each line of windows: not by weight (channels) */
+    int64_t weights;         /* where its own begin among the packed ones, in elements */
 } pleat_direct_phase;
 
 typedef struct {
@@ -62,7 +66,8 @@ typedef struct {
     pleat_hw low;     /* the row and column of the smallest that the taps of windows (0, 0) read */
     pleat_hw every;   /* rows and columns that are copied */
     pleat_hw step;    /* of windows in the copy */
-    bool in_place;    /* nothing leaves the image, which then serves as the copy, unsorted (channels) */
+    bool by_rows;     /* windows leave the image above or below: rows of taps that do are left out (channels) */
+    bool in_place;    /* nothing that is read leaves the image, which then serves as the copy, unsorted (channels) */
     int64_t rows, pitch, parts, part,
         plane;           /* of the copy: rows of a band, a row's elements, its remainders, those of one; a channel's */
     int64_t shift;       /* where it begins, so that the image's rows begin where cache lines do */

@@ -120,12 +120,16 @@ static int64_t FN(rows_of)(const pleat_direct_work *w, int64_t lines)
 static const T *FN(read_band)(const pleat_direct_work *w, const T *image, int64_t y, int64_t y_end)
 {
     const pleat_patches *p = w->patches;
-    const T *rows = image + (y * p->step.h + w->low.h) * p->size.w;
-    const int64_t bytes = FN(rows_of)(w, y_end - y) * p->size.w * (int64_t)sizeof(T);
+    const int64_t low = y * p->step.h + w->low.h;
+    const pleat_span inside = pleat_inside(FN(rows_of)(w, y_end - y), 1, low, p->size.h);
+    if (inside.begin == inside.end)
+        return image; /* no line of windows reads it, however far away */
+    const T *rows = image + (low + inside.begin) * p->size.w;
+    const int64_t bytes = (inside.end - inside.begin) * p->size.w * (int64_t)sizeof(T);
     for (int64_t c = 0; c < w->channels; c++)
         for (int64_t i = 0; i < bytes; i += 64)
             (void)*((const volatile char *)(rows + c * p->channel) + i);
-    return rows + w->low.w;
+    return image + (low * p->size.w + w->low.w);
 }
 
 /* From front to back: each row may spoil what follows it, and that is written next. */
@@ -384,10 +388,11 @@ static void FN(strip_across)(int64_t vectors, int64_t left, int64_t depth, const
 }
 
 /* A phase's sums, in a panel of output channels, to every phases.w-th pixel of every phases.h-th line. */
-static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_phase *f, const T *x, int64_t lines,
-                               const T *weights, int64_t vectors, T *sums)
+static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_phase *f, const T *x,
+                               const pleat_span *terms, int64_t lines, const T *weights, int64_t vectors, T *sums)
 {
-    const int64_t line = f->windows.w, most = vectors > 1 ? STRIP_2 : STRIP_1, strips = (line + most - 1) / most;
+    const int64_t line = f->patches->windows.w, most = vectors > 1 ? STRIP_2 : STRIP_1,
+                  strips = (line + most - 1) / most;
     const int64_t apart = w->phases.w * vectors * VL, down = w->phases.h * w->c.width * vectors * VL;
     const int64_t next = w->step.h * w->pitch, x_apart = pleat_direct_apart(w); /* from line to line, pixel to pixel */
     const int64_t longest = PANEL_BYTES / (w->width * (int64_t)sizeof(T));
@@ -397,22 +402,29 @@ static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_ph
     const int64_t count = across ? most : (line + strips - 1) / strips;
     int64_t k = 0;
     do {
-        const int64_t steps = f->k - k < depth ? f->k - k : depth;
-        const int64_t *offset = f->offset + k;
-        const T *panel = weights + k * w->width;
         for (int64_t v = 0, u = 0; v < lines;) {
+            const pleat_span in = terms[v];
+            const int64_t begin = in.begin > k ? in.begin : k, end = in.end < k + depth ? in.end : k + depth;
+            if (begin >= end && (k > 0 || in.end > 0)) { /* but sums of no terms at all are zeros */
+                v++;
+                continue;
+            }
+            const bool add = begin > in.begin;
+            const int64_t steps = begin < end ? end - begin : 0, *offset = f->offset + begin;
+            const T *panel = weights + begin * w->width;
             const int64_t left = line - u;
-            const bool goes_on = across && left < count && v + 1 < lines;
+            const bool goes_on =
+                across && left < count && v + 1 < lines && terms[v + 1].begin == in.begin && terms[v + 1].end == in.end;
             const int64_t pixels = goes_on || left > count ? count : left;
             const T *from = x + v * next + u * x_apart;
             T *to = sums + v * down + u * apart;
             if (goes_on) {
                 FN(strip_across)
                 (vectors, left, steps, offset, from, x_apart, next - line * x_apart, panel, w->width, to, apart,
-                 down - line * apart, k > 0);
+                 down - line * apart, add);
             } else {
                 FN(strips)
-                [vectors - 1][pixels][x_apart > 1](steps, offset, from, x_apart, panel, w->width, to, apart, k > 0);
+                [vectors - 1][pixels][x_apart > 1](steps, offset, from, x_apart, panel, w->width, to, apart, add);
             }
             u += pixels;
             if (u >= line) {
@@ -420,14 +432,15 @@ static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_ph
                 v++;
             }
         }
-        k += steps;
+        k += depth;
     } while (k < f->k);
 }
 
 /* A phase's lines in a band, of which the last phases may have fewer. */
 static int64_t FN(lines_of)(const pleat_direct_phase *f, int64_t y, int64_t y_end)
 {
-    return (y_end < f->windows.h ? y_end : f->windows.h) - y;
+    const int64_t all = f->patches->windows.h;
+    return (y_end < all ? y_end : all) - y;
 }
 
 static void FN(channels)(const pleat_direct_work *w, const T *image, int64_t n, int64_t y, int64_t y_end, int64_t o,
@@ -443,7 +456,7 @@ static void FN(channels)(const pleat_direct_work *w, const T *image, int64_t n, 
                 const pleat_direct_phase *f = w->phase + h * w->phases.w + i;
                 const int64_t lines = FN(lines_of)(f, y, y_end);
                 FN(channels_phase)
-                (w, f, x, lines, (const T *)w->weights + f->weights + o * f->k, vectors,
+                (w, f, x, f->terms + y, lines, (const T *)w->weights + f->weights + o * f->k, vectors,
                  sums + (h * line + i) * vectors * VL);
                 rows += i ? 0 : lines;
             }
@@ -558,7 +571,8 @@ static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int6
 {
     const pleat_patches *p = w->patches;
     const int64_t line = p->windows.w, step = w->step.h * w->pitch, width = w->width, all = w->phase->k;
-    const int64_t walks = (all + WALK_TAPS - 1) / WALK_TAPS, count = (all + walks - 1) / walks;
+    const int64_t row = w->by_rows ? w->phase->row : all; /* terms that leave the image together */
+    const int64_t walks = (row + WALK_TAPS - 1) / WALK_TAPS, count = (row + walks - 1) / walks;
     /* so many lines of turned gradient stay in the L1 cache for all taps */
     const int64_t near = WALK_BYTES / (line * width * (int64_t)sizeof(T)) + 1;
     const T *x = FN(band)(w, image, y, y_end, copy);
@@ -568,15 +582,23 @@ static void FN(weight_channels)(const pleat_direct_work *w, const T *image, int6
         ((const T *)w->c.base + o * w->c.row + n * w->c.image + y * line, w->c.row, lanes, width, turned,
          (y_end - y) * line, add, sums + w->totals + o);
         for (int64_t v = 0; v < y_end - y; v += near) {
-            const int64_t lines = y_end - y - v < near ? y_end - y - v : near;
-            for (int64_t k = 0; k < all; k += count) {
-                const int64_t taps = all - k < count ? all - k : count;
-                const T *places[WALK_TAPS];
-                for (int64_t t = 0; t < taps; t++)
-                    places[t] = x + w->phase->offset[k + t] + v * step;
-                FN(walks)
-                [taps][vectors - 1](places, lines, line, pleat_direct_apart(w), step, turned + v * line * width, width,
-                                    add || v > 0, sums + (o * all + k * width));
+            const int64_t most = y_end - y - v < near ? y_end - y - v : near;
+            for (int64_t first = 0; first < all; first += row) {
+                const int64_t end = first + row, i = first / row;
+                const int64_t from = (y + v) * p->step.h + p->origin.h + i * p->tap_step.h;
+                const pleat_span in =
+                    w->by_rows ? pleat_inside(most, p->step.h, from, p->size.h) : (pleat_span){ 0, most };
+                const bool adds = add || v > 0;
+                for (int64_t k = first; k < end && (in.begin < in.end || !adds); k += count) {
+                    const int64_t taps = end - k < count ? end - k : count;
+                    const T *places[WALK_TAPS];
+                    for (int64_t t = 0; t < taps; t++)
+                        places[t] = x + w->phase->offset[k + t] + (v + in.begin) * step;
+                    FN(walks)
+                    [taps][vectors - 1](places, in.end - in.begin, line, pleat_direct_apart(w), step,
+                                        turned + (v + in.begin) * line * width, width, adds,
+                                        sums + (o * all + k * width));
+                }
             }
         }
     }
@@ -613,6 +635,30 @@ static void FN(fold_slices)(T *sums, int64_t count, int64_t slices, int64_t slic
             sums[i] += sums[i + s * slice];
 }
 
+/* Sums of pixels' channels by rows, to rows of terms in the order (c, i, j). */
+static void FN(put_by_rows)(const pleat_direct_phase *f, const T *sums, int64_t width, int64_t lanes, T *to)
+{
+    enum { BLOCK = 64 };
+    const int64_t rows = f->patches->taps.h, columns = f->patches->taps.w;
+    const int64_t most = columns < BLOCK ? BLOCK / columns : 1;
+    T block[BLOCK * NR];
+    int64_t c = 0, i = 0;
+    for (int64_t k = 0; k < f->k; k += most * columns) {
+        const int64_t all = (f->k - k) / columns, count = all < most ? all : most;
+        const T *from = sums;
+        for (int64_t n = 0; n < count; n++) {
+            from = sums + (i * f->row + c * columns) * width;
+            if (columns < BLOCK)
+                memcpy(block + n * columns * width, from, (size_t)(columns * width) * sizeof(T));
+            if (++i == rows) {
+                i = 0;
+                c++;
+            }
+        }
+        FN(put_pixels)(columns < BLOCK ? block : from, width, lanes, NULL, false, to + k, f->k, count * columns);
+    }
+}
+
 static void FN(add_slices)(const pleat_direct_work *w, T *sums, int64_t slices, int64_t slice, int64_t o, int64_t o_end,
                            T *gradient, T *totals)
 {
@@ -626,6 +672,10 @@ static void FN(add_slices)(const pleat_direct_work *w, T *sums, int64_t slices, 
             totals[o + l] = w->lanes > 1 ? FN(total)(FN(load)(total)) : total[l];
         if (w->lanes > 1) {
             FN(put_totals)(panel, all, false, to);
+            continue;
+        }
+        if (w->by_rows) {
+            FN(put_by_rows)(w->phase, panel, w->width, lanes, to);
             continue;
         }
         if (w->width % VL == 0) {

@@ -92,7 +92,7 @@ PLEAT_INLINE void FN(group_strip)(int count, int64_t step, int64_t depth, const 
 PLEAT_INLINE void FN(group_lines)(int64_t step, const pleat_direct_work *w, const pleat_direct_phase *f, const T *x,
                                   int64_t lines, const T *weights, T *sums)
 {
-    const int64_t line = f->windows.w, strips = (line + 7) / 8, count = (line + strips - 1) / strips;
+    const int64_t line = f->patches->windows.w, strips = (line + 7) / 8, count = (line + strips - 1) / strips;
     const int64_t apart = w->phases.w * VL;
     for (int64_t v = 0; v < lines; v++, x += w->step.h * w->pitch, sums += w->phases.h * w->c.width * VL)
         for (int64_t u = 0; u < line; u += count) {

@@ -287,7 +287,7 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
         return;
     }
     const int64_t phases = w->phases.h * w->phases.w, line = w->c.width, pitch = w->step.h * w->pitch;
-    const int64_t widest = w->phase->windows.w, most = y_end - y, vectors = (widest + VL - 1) / VL;
+    const int64_t widest = w->patches->windows.w, most = y_end - y, vectors = (widest + VL - 1) / VL;
     FN(places) at = { vectors, vectors * most, (vectors - 1) * VL, pitch, vectors * VL };
     const int64_t flat = ((most - 1) * pitch + widest + VL - 1) / VL;
     const bool three = w->channels == 1 && FN(is_three)(w);
@@ -330,7 +330,7 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
             T *row = to + l * w->c.row;
             const T *end = row + whole * line;
             for (int64_t v = 0; v < most; v++)
-                for (int64_t h = 0; h < w->phases.h && y + v < w->phase[h * w->phases.w].windows.h; h++) {
+                for (int64_t h = 0; h < w->phases.h && y + v < w->phase[h * w->phases.w].patches->windows.h; h++) {
                     const T *from[PLEAT_DIRECT_PHASES];
                     for (int64_t i = 0; i < w->phases.w; i++)
                         from[i] = sums + ((h * w->phases.w + i) * w->width + l) * area + v * at.out_line;

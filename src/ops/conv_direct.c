@@ -14,6 +14,7 @@ enum {
     SUMS_BYTES = 160 << 10,  /* and of its sums: with a panel of weights they fit the L2 cache */
     SLICES_BYTES = 16 << 20, /* of all slices of a gradient by the weight */
     CHUNKS = 16,             /* as many at least are wanted, */
+    LONG_ROW = 32,           /* terms of a row of taps, of which walks by weight fill their registers */
 };
 static const double CHUNK_WORK = 1 << 20; /* but none of less than so many multiplications */
 
@@ -22,6 +23,7 @@ typedef struct {
     const pleat_product_grid *groups;
     pleat_direct_work work;
     pleat_direct_phase phase[PLEAT_DIRECT_PHASES];
+    bool by_weight;
     pleat_hw reach; /* from the lowest tap of windows (0, 0) to the highest */
     int64_t count;  /* of the groups that are walked: one, if depthwise */
     int64_t images, bands;
@@ -75,6 +77,27 @@ static void take_whole_rows(plan *p)
     w->step = w->patches->step;
 }
 
+/* Whether lines of windows go without the rows of taps that lie above or below the image, for which terms have another
+ * order: where they are many, or keep the image from serving as its copy. */
+static void choose_rows(plan *p)
+{
+    pleat_direct_work *w = &p->work;
+    const pleat_patches *first = w->patches;
+    int64_t all = 0, outside = 0;
+    for (int64_t f = 0; f < w->phases.h * w->phases.w; f++) {
+        const pleat_patches *patches = w->phase[f].patches;
+        for (int64_t i = 0; i < patches->taps.h && patches->taps.w > 0; i++) {
+            const pleat_span inside = pleat_inside(patches->windows.h, patches->step.h,
+                                                   patches->origin.h + i * patches->tap_step.h, patches->size.h);
+            all += patches->windows.h;
+            outside += patches->windows.h - (inside.end - inside.begin);
+        }
+    }
+    const bool fits = w->low.w >= 0 && w->low.w + (first->windows.w - 1) * first->step.w + p->reach.w < first->size.w;
+    w->by_rows = outside > 0 && (fits || 16 * outside >= all) && (!p->by_weight || w->phase->row >= LONG_ROW);
+    w->in_place = fits && (outside == 0 || w->by_rows);
+}
+
 /* Lines are up to `lines`: fills in what the copy of such a band looks like. */
 static void lay_out(plan *p, int64_t lines)
 {
@@ -110,22 +133,48 @@ static void fill_offsets(plan *p, int64_t *offset)
 {
     const pleat_direct_work *w = &p->work;
     for (int64_t f = 0; f < w->phases.h * w->phases.w; f++) {
-        const pleat_patches *patches = p->product[f].b.source;
-        const int64_t rows = patches->taps.h, columns = patches->taps.w, all = p->phase[f].k;
+        const pleat_patches *patches = w->phase[f].patches;
+        const int64_t rows = patches->taps.h, columns = patches->taps.w, all = w->phase[f].k;
+        const int64_t each = w->by_rows ? w->phase[f].row : columns;
         p->phase[f].offset = offset;
         for (int64_t j = 0; j < columns && all > 0; j++) {
             const int64_t column = (patches->origin.w + j * patches->tap_step.w - w->low.w) / w->every.w;
             offset[j] =
                 w->over == PLEAT_OVER_GROUPS ? column * w->width : column % w->parts * w->part + column / w->parts;
         }
+        for (int64_t k = columns; k < each; k++)
+            offset[k] = offset[k - columns] + w->plane;
         for (int64_t i = rows - 1; i >= 0 && all > 0; i--) { /* the first row last, which the others begin with */
             const int64_t row = (patches->origin.h + i * patches->tap_step.h - w->low.h) / w->every.h;
-            for (int64_t j = 0; j < columns; j++)
-                offset[i * columns + j] = offset[j] + row * w->pitch;
+            for (int64_t k = 0; k < each; k++)
+                offset[i * each + k] = offset[k] + row * w->pitch;
         }
-        for (int64_t k = rows * columns; k < all; k++)
+        for (int64_t k = rows * each; k < all; k++)
             offset[k] = offset[k - rows * columns] + w->plane;
         offset += all;
+    }
+}
+
+/* Fills in which terms each line of windows has, of all phases one after another. */
+static void fill_terms(plan *p, pleat_span *terms)
+{
+    const pleat_direct_work *w = &p->work;
+    for (int64_t f = 0; f < w->phases.h * w->phases.w; f++) {
+        const pleat_patches *patches = w->phase[f].patches;
+        const int64_t step = patches->tap_step.h, size = patches->size.h;
+        p->phase[f].terms = terms;
+        for (int64_t y = 0; y < patches->windows.h; y++, terms++) {
+            *terms = (pleat_span){ 0, w->phase[f].k };
+            if (!w->by_rows)
+                continue;
+            const int64_t first = y * patches->step.h + patches->origin.h;
+            const pleat_span rows =
+                pleat_inside(patches->taps.h, step < 0 ? -step : step, step < 0 ? size - 1 - first : first, size);
+            if (rows.begin < rows.end)
+                *terms = (pleat_span){ rows.begin * w->phase[f].row, rows.end * w->phase[f].row };
+            else
+                *terms = (pleat_span){ 0, 0 };
+        }
     }
 }
 
@@ -133,6 +182,33 @@ static void fill_offsets(plan *p, int64_t *offset)
 static int64_t grain(const plan *p, double work)
 {
     return 1 + (int64_t)(CHUNK_WORK / 4 / (work * (double)p->split / (double)p->panels + 1));
+}
+
+/* A panel of weights, rows of taps outermost. These are short: the panel is packed as it lies, and moved. */
+static void pack_by_rows(const pleat_operand *weights, const pleat_direct_phase *f, int64_t o, int64_t lanes,
+                         int64_t width, int64_t size, char *panel)
+{
+    enum { BLOCK = 64, WIDEST = 128 };
+    const int64_t rows = f->patches->taps.h, columns = f->patches->taps.w, bytes = columns * width * size;
+    const int64_t most = columns < BLOCK ? BLOCK / columns : 1;
+    char block[BLOCK * WIDEST];
+    for (int64_t k = 0; k < f->k; k += most * columns) {
+        const int64_t count = min(most, (f->k - k) / columns);
+        int64_t c = k / columns / rows, i = k / columns % rows;
+        if (columns < BLOCK)
+            weights->pack(weights, o, lanes, k, count * columns, width, block);
+        for (int64_t n = 0; n < count; n++) {
+            char *to = panel + (i * f->row * width * size + c * bytes);
+            if (columns < BLOCK)
+                memcpy(to, block + n * bytes, (size_t)bytes);
+            else
+                weights->pack(weights, o, lanes, k, columns, width, to);
+            if (++i == rows) {
+                i = 0;
+                c++;
+            }
+        }
+    }
 }
 
 static void pack_weights(int64_t begin, int64_t end, void *ctx)
@@ -143,8 +219,12 @@ static void pack_weights(int64_t begin, int64_t end, void *ctx)
         const int64_t group = i / p->panels / phases, f = i / p->panels % phases, o = i % p->panels * width;
         pleat_operand weights = p->product[f].a;
         weights.base = (const char *)weights.base + group * p->groups->a[0] * size;
-        weights.pack(&weights, o, min(width, p->work.m - o), 0, p->phase[f].k, width,
-                     p->weights + group * p->group_bytes + (p->phase[f].weights + o * p->phase[f].k) * size);
+        const int64_t lanes = min(width, p->work.m - o);
+        char *panel = p->weights + group * p->group_bytes + (p->phase[f].weights + o * p->phase[f].k) * size;
+        if (p->work.by_rows && p->phase[f].k > 0)
+            pack_by_rows(&weights, p->phase + f, o, lanes, width, size, panel);
+        else
+            weights.pack(&weights, o, lanes, 0, p->phase[f].k, width, panel);
     }
 }
 
@@ -206,8 +286,9 @@ static void cut(plan *p)
     for (int64_t i = 0; i < phases; i++) {
         const pleat_patches *f = p->product[i].b.source;
         const int64_t taps = f->taps.h * f->taps.w;
-        p->phase[i] = (pleat_direct_phase){ .windows = f->windows,
+        p->phase[i] = (pleat_direct_phase){ .patches = f,
                                             .k = w->channels * taps,
+                                            .row = taps ? w->channels * f->taps.w : 0,
                                             .weights = p->panels * w->width * terms };
         terms += w->channels * taps;
         p->image_work += (double)(f->windows.h * f->windows.w) * (double)(w->m * w->channels * taps);
@@ -217,10 +298,9 @@ static void cut(plan *p)
     reach_out(p);
     if (w->over == PLEAT_OVER_GROUPS)
         take_whole_rows(p);
-    else if (w->over == PLEAT_OVER_CHANNELS && w->low.h >= 0 && w->low.w >= 0 &&
-             w->low.h + (lines - 1) * patches->step.h + p->reach.h < patches->size.h &&
-             w->low.w + (patches->windows.w - 1) * patches->step.w + p->reach.w < patches->size.w) {
-        w->in_place = true;
+    else if (w->over == PLEAT_OVER_CHANNELS)
+        choose_rows(p);
+    if (w->in_place) {
         w->every = (pleat_hw){ 1, 1 };
         w->step = patches->step;
     }
@@ -284,13 +364,14 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
                          .lanes = 1 } };
     pleat_direct_work *w = &p.work;
     w->c.width = 0;
-    int64_t terms = 0;
+    int64_t terms = 0, lines = 0;
     for (int64_t i = 0; i < phases.h * phases.w; i++) {
         const pleat_patches *f = product[i].b.source;
         if (f->taps.h && f->taps.w)
             w->channels = product[i].k / (f->taps.h * f->taps.w);
         w->c.width += i < phases.w ? f->windows.w : 0;
         terms += product[i].k;
+        lines += f->windows.h;
     }
     take_together(&p);
     cut(&p);
@@ -298,12 +379,14 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
     split_panels(&p, bands, p.band_work);
 
     const int64_t weights_bytes = (p.count * p.group_bytes + 127) / 64 * 64; /* packing runs over the end */
-    p.weights =
-        pleat_alloc((size_t)(weights_bytes + pleat_threads() * p.scratch_bytes + terms * (int64_t)sizeof(int64_t)));
+    p.weights = pleat_alloc((size_t)(weights_bytes + pleat_threads() * p.scratch_bytes +
+                                     lines * (int64_t)sizeof(pleat_span) + terms * (int64_t)sizeof(int64_t)));
     if (!p.weights)
         return PLEAT_ENOMEM;
     p.scratch = p.weights + weights_bytes;
-    fill_offsets(&p, (int64_t *)(void *)(p.scratch + pleat_threads() * p.scratch_bytes));
+    char *tables = p.scratch + pleat_threads() * p.scratch_bytes;
+    fill_terms(&p, (pleat_span *)(void *)tables);
+    fill_offsets(&p, (int64_t *)(void *)(tables + lines * (int64_t)sizeof(pleat_span)));
     /* a panel that is no whole vectors runs over into the next: these are packed in turn */
     const int64_t panels = p.count * phases.h * phases.w * p.panels;
     if (over != PLEAT_OVER_PIXELS)
@@ -376,6 +459,7 @@ pleat_status pleat_conv_direct_weight(const pleat_product *product, const pleat_
                .groups = groups,
                .count = groups->size[0],
                .totals = totals,
+               .by_weight = true,
                .images = product->k / pixels,
                .work = { .dtype = product->dtype,
                          .over = over,
