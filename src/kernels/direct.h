@@ -46,7 +46,7 @@ typedef struct {
     int64_t k;               /* taps (c, i, j), or, by rows, (i, c, j) */
     int64_t row;             /* of them that are a row of the kernel in all channels; by rows they are neighbours */
     const int64_t *offset;   /* of each into the copy */
-    const pleat_span *terms; /* those that are summed up for each line of windows: not by weight (channels) */
+    const pleat_span *terms; /* those that are summed up for each line of the first phase's windows: not by weight */
     int64_t weights;         /* where its own begin among the packed ones, in elements */
 } pleat_direct_phase;
 
@@ -66,7 +66,7 @@ typedef struct {
     pleat_hw low;     /* the row and column of the smallest that the taps of windows (0, 0) read */
     pleat_hw every;   /* rows and columns that are copied */
     pleat_hw step;    /* of windows in the copy */
-    bool by_rows;     /* windows leave the image above or below: rows of taps that do are left out (channels) */
+    bool by_rows;     /* windows leave the image above or below: rows of taps that do are left out (not over groups) */
     bool in_place;    /* nothing that is read leaves the image, which then serves as the copy, unsorted (channels) */
     int64_t rows, pitch, parts, part,
         plane;           /* of the copy: rows of a band, a row's elements, its remainders, those of one; a channel's */

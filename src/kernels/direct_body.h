@@ -402,34 +402,32 @@ static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_ph
     const int64_t count = across ? most : (line + strips - 1) / strips;
     int64_t k = 0;
     do {
-        for (int64_t v = 0, u = 0; v < lines;) {
+        for (int64_t v = 0, u = 0; v < lines; v++, u -= line) {
             const pleat_span in = terms[v];
             const int64_t begin = in.begin > k ? in.begin : k, end = in.end < k + depth ? in.end : k + depth;
             if (begin >= end && (k > 0 || in.end > 0)) { /* but sums of no terms at all are zeros */
-                v++;
+                u = line;
                 continue;
             }
             const bool add = begin > in.begin;
+            const bool may_go_on =
+                across && v + 1 < lines && terms[v + 1].begin == in.begin && terms[v + 1].end == in.end;
             const int64_t steps = begin < end ? end - begin : 0, *offset = f->offset + begin;
             const T *panel = weights + begin * w->width;
-            const int64_t left = line - u;
-            const bool goes_on =
-                across && left < count && v + 1 < lines && terms[v + 1].begin == in.begin && terms[v + 1].end == in.end;
-            const int64_t pixels = goes_on || left > count ? count : left;
-            const T *from = x + v * next + u * x_apart;
-            T *to = sums + v * down + u * apart;
-            if (goes_on) {
-                FN(strip_across)
-                (vectors, left, steps, offset, from, x_apart, next - line * x_apart, panel, w->width, to, apart,
-                 down - line * apart, add);
-            } else {
-                FN(strips)
-                [vectors - 1][pixels][x_apart > 1](steps, offset, from, x_apart, panel, w->width, to, apart, add);
-            }
-            u += pixels;
-            if (u >= line) {
-                u -= line;
-                v++;
+            for (int64_t pixels; u < line; u += pixels) {
+                const int64_t left = line - u;
+                const bool goes_on = may_go_on && left < count;
+                pixels = goes_on || left > count ? count : left;
+                const T *from = x + v * next + u * x_apart;
+                T *to = sums + v * down + u * apart;
+                if (goes_on) {
+                    FN(strip_across)
+                    (vectors, left, steps, offset, from, x_apart, next - line * x_apart, panel, w->width, to, apart,
+                     down - line * apart, add);
+                } else {
+                    FN(strips)
+                    [vectors - 1][pixels][x_apart > 1](steps, offset, from, x_apart, panel, w->width, to, apart, add);
+                }
             }
         }
         k += depth;
@@ -635,27 +633,28 @@ static void FN(fold_slices)(T *sums, int64_t count, int64_t slices, int64_t slic
             sums[i] += sums[i + s * slice];
 }
 
-/* Sums of pixels' channels by rows, to rows of terms in the order (c, i, j). */
+/* Sums in the order (i, c, j), `width` channels each, to rows of planes in the order (c, i, j). */
 static void FN(put_by_rows)(const pleat_direct_phase *f, const T *sums, int64_t width, int64_t lanes, T *to)
 {
     enum { BLOCK = 64 };
     const int64_t rows = f->patches->taps.h, columns = f->patches->taps.w;
-    const int64_t most = columns < BLOCK ? BLOCK / columns : 1;
     T block[BLOCK * NR];
-    int64_t c = 0, i = 0;
-    for (int64_t k = 0; k < f->k; k += most * columns) {
-        const int64_t all = (f->k - k) / columns, count = all < most ? all : most;
-        const T *from = sums;
-        for (int64_t n = 0; n < count; n++) {
-            from = sums + (i * f->row + c * columns) * width;
-            if (columns < BLOCK)
-                memcpy(block + n * columns * width, from, (size_t)(columns * width) * sizeof(T));
-            if (++i == rows) {
-                i = 0;
-                c++;
+    int64_t c = 0, i = 0, j = 0;
+    for (int64_t k = 0; k < f->k; k += BLOCK) {
+        const int64_t count = f->k - k < BLOCK ? f->k - k : BLOCK;
+        for (int64_t n = 0, run; n < count; n += run) {
+            run = columns - j < count - n ? columns - j : count - n;
+            memcpy(block + n * width, sums + (i * f->row + c * columns + j) * width, (size_t)(run * width) * sizeof(T));
+            j += run;
+            if (j == columns) {
+                j = 0;
+                if (++i == rows) {
+                    i = 0;
+                    c++;
+                }
             }
         }
-        FN(put_pixels)(columns < BLOCK ? block : from, width, lanes, NULL, false, to + k, f->k, count * columns);
+        FN(put_pixels)(block, width, lanes, NULL, false, to + k, f->k, count);
     }
 }
 

@@ -51,37 +51,55 @@ PLEAT_INLINE void FN(slots)(int rows, int slots, int64_t depth, const int64_t *o
 typedef struct {
     int64_t vectors, slots; /* of a line, of all */
     int64_t last;           /* where a line's last vector begins */
-    int64_t line, out_line; /* from a line to the next, in the copy and in the result */
+    int64_t line, out_line; /* from a line to the next, in the copy (0: all are one) and in the result */
 } FN(places);
 
-static void FN(pixels_phase)(const pleat_direct_work *w, const pleat_direct_phase *f, const FN(places) * at,
-                             const T *copy, const T *weights, const T *start, int64_t lanes, T *out, int64_t out_row)
+/* terms: of each line, or NULL: all. Slots have those of their lines. */
+static void FN(pixels_phase)(const pleat_direct_work *w, const pleat_direct_phase *f, const pleat_span *terms,
+                             const FN(places) * at, const T *copy, const T *all_weights, const T *start, int64_t lanes,
+                             T *out, int64_t out_row)
 {
     const int64_t at_once = w->width > 4 ? SLOTS_6 : w->width > 3 ? SLOTS_4 : w->width > 2 ? SLOTS_3 : SLOTS_1;
-    int64_t vector = 0;
+    const T *weights = all_weights;
+    const int64_t *offset = f->offset;
+    int64_t vector = 0, line = 0, depth = f->k;
     for (int64_t i = 0; i < at->slots; i += at_once) {
         const T *x[8];
         T *to[8];
+        const int64_t first = line;
+        int64_t final = line;
         for (int64_t s = 0; s < at_once; s++) {
             const int64_t from = vector + 1 < at->vectors ? vector * VL : at->last;
             x[s] = copy + from;
             to[s] = out + from;
+            final = line;
             if (i + s + 1 < at->slots && ++vector == at->vectors) { /* what is left over repeats the last */
                 vector = 0;
                 copy += at->line;
                 out += at->out_line;
+                line++;
             }
         }
+        if (terms) {
+            pleat_span in = terms[first];
+            for (int64_t v = first + 1; v <= final; v++) {
+                in.begin = least(in.begin, terms[v].begin);
+                in.end = in.end > terms[v].end ? in.end : terms[v].end;
+            }
+            depth = in.end - in.begin;
+            offset = f->offset + in.begin;
+            weights = all_weights + in.begin * w->width;
+        }
         if (w->width == 6)
-            FN(slots)(6, SLOTS_6, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
+            FN(slots)(6, SLOTS_6, depth, offset, x, weights, start, w->relu, lanes, to, out_row);
         else if (w->width == 4)
-            FN(slots)(4, SLOTS_4, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
+            FN(slots)(4, SLOTS_4, depth, offset, x, weights, start, w->relu, lanes, to, out_row);
         else if (w->width == 3)
-            FN(slots)(3, SLOTS_3, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
+            FN(slots)(3, SLOTS_3, depth, offset, x, weights, start, w->relu, lanes, to, out_row);
         else if (w->width == 2)
-            FN(slots)(2, SLOTS_1, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
+            FN(slots)(2, SLOTS_1, depth, offset, x, weights, start, w->relu, lanes, to, out_row);
         else
-            FN(slots)(1, SLOTS_1, f->k, f->offset, x, weights, start, w->relu, lanes, to, out_row);
+            FN(slots)(1, SLOTS_1, depth, offset, x, weights, start, w->relu, lanes, to, out_row);
     }
 }
 
@@ -324,7 +342,8 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
             (w->patches, weights, start[0], w->relu, &rows, most, vectors, at.last, out, at.out_line);
             else if (column && same) FN(same_columns)(w, &rows, most, vectors, at.last, weights, start[0], out);
             else if (column) FN(columns)(w, column, weights, start[0], copy, most, &at, out);
-            else FN(pixels_phase)(w, f, &at, copy, weights, start, lanes, out, straight ? w->c.row : area);
+            else FN(pixels_phase)(w, f, w->by_rows && at.line ? f->terms + y : NULL, &at, copy, weights, start, lanes,
+                                  out, straight ? w->c.row : area);
         }
         for (int64_t l = 0; l < lanes && !straight; l++) {
             T *row = to + l * w->c.row;

@@ -78,11 +78,15 @@ static void take_whole_rows(plan *p)
 }
 
 /* Whether lines of windows go without the rows of taps that lie above or below the image, for which terms have another
- * order: where they are many, or keep the image from serving as its copy. */
+ * order: where they are many, or keep the image from serving as its copy. To one channel, or from one, there is more to
+ * share among rows, and by weight over pixels they are summed up together. */
 static void choose_rows(plan *p)
 {
     pleat_direct_work *w = &p->work;
     const pleat_patches *first = w->patches;
+    const bool few = w->over == PLEAT_OVER_PIXELS;
+    if (few && (p->by_weight || w->width == 1 || w->channels == 1))
+        return;
     int64_t all = 0, outside = 0;
     for (int64_t f = 0; f < w->phases.h * w->phases.w; f++) {
         const pleat_patches *patches = w->phase[f].patches;
@@ -93,7 +97,8 @@ static void choose_rows(plan *p)
             outside += patches->windows.h - (inside.end - inside.begin);
         }
     }
-    const bool fits = w->low.w >= 0 && w->low.w + (first->windows.w - 1) * first->step.w + p->reach.w < first->size.w;
+    const bool fits =
+        !few && w->low.w >= 0 && w->low.w + (first->windows.w - 1) * first->step.w + p->reach.w < first->size.w;
     w->by_rows = outside > 0 && (fits || 16 * outside >= all) && (!p->by_weight || w->phase->row >= LONG_ROW);
     w->in_place = fits && (outside == 0 || w->by_rows);
 }
@@ -155,7 +160,8 @@ static void fill_offsets(plan *p, int64_t *offset)
     }
 }
 
-/* Fills in which terms each line of windows has, of all phases one after another. */
+/* Fills in which terms each line of windows has, of all phases one after another, as many of each: those that have a
+ * line less are walked beyond their end. */
 static void fill_terms(plan *p, pleat_span *terms)
 {
     const pleat_direct_work *w = &p->work;
@@ -163,7 +169,7 @@ static void fill_terms(plan *p, pleat_span *terms)
         const pleat_patches *patches = w->phase[f].patches;
         const int64_t step = patches->tap_step.h, size = patches->size.h;
         p->phase[f].terms = terms;
-        for (int64_t y = 0; y < patches->windows.h; y++, terms++) {
+        for (int64_t y = 0; y < w->patches->windows.h; y++, terms++) {
             *terms = (pleat_span){ 0, w->phase[f].k };
             if (!w->by_rows)
                 continue;
@@ -184,28 +190,27 @@ static int64_t grain(const plan *p, double work)
     return 1 + (int64_t)(CHUNK_WORK / 4 / (work * (double)p->split / (double)p->panels + 1));
 }
 
-/* A panel of weights, rows of taps outermost. These are short: the panel is packed as it lies, and moved. */
+/* A panel of weights, rows of taps outermost: these are short, so it is packed as it lies, and moved. */
 static void pack_by_rows(const pleat_operand *weights, const pleat_direct_phase *f, int64_t o, int64_t lanes,
                          int64_t width, int64_t size, char *panel)
 {
     enum { BLOCK = 64, WIDEST = 128 };
-    const int64_t rows = f->patches->taps.h, columns = f->patches->taps.w, bytes = columns * width * size;
-    const int64_t most = columns < BLOCK ? BLOCK / columns : 1;
-    char block[BLOCK * WIDEST];
-    for (int64_t k = 0; k < f->k; k += most * columns) {
-        const int64_t count = min(most, (f->k - k) / columns);
-        int64_t c = k / columns / rows, i = k / columns % rows;
-        if (columns < BLOCK)
-            weights->pack(weights, o, lanes, k, count * columns, width, block);
-        for (int64_t n = 0; n < count; n++) {
-            char *to = panel + (i * f->row * width * size + c * bytes);
-            if (columns < BLOCK)
-                memcpy(to, block + n * bytes, (size_t)bytes);
-            else
-                weights->pack(weights, o, lanes, k, columns, width, to);
-            if (++i == rows) {
-                i = 0;
-                c++;
+    const int64_t rows = f->patches->taps.h, columns = f->patches->taps.w, bytes = width * size;
+    char block[BLOCK * WIDEST + 64]; /* packing runs over the end */
+    int64_t c = 0, i = 0, j = 0;
+    for (int64_t k = 0; k < f->k; k += BLOCK) {
+        const int64_t count = min(BLOCK, f->k - k);
+        weights->pack(weights, o, lanes, k, count, width, block);
+        for (int64_t n = 0, run; n < count; n += run) {
+            run = min(columns - j, count - n);
+            memcpy(panel + (i * f->row + c * columns + j) * bytes, block + n * bytes, (size_t)(run * bytes));
+            j += run;
+            if (j == columns) {
+                j = 0;
+                if (++i == rows) {
+                    i = 0;
+                    c++;
+                }
             }
         }
     }
@@ -221,7 +226,7 @@ static void pack_weights(int64_t begin, int64_t end, void *ctx)
         weights.base = (const char *)weights.base + group * p->groups->a[0] * size;
         const int64_t lanes = min(width, p->work.m - o);
         char *panel = p->weights + group * p->group_bytes + (p->phase[f].weights + o * p->phase[f].k) * size;
-        if (p->work.by_rows && p->phase[f].k > 0)
+        if (p->work.by_rows)
             pack_by_rows(&weights, p->phase + f, o, lanes, width, size, panel);
         else
             weights.pack(&weights, o, lanes, 0, p->phase[f].k, width, panel);
@@ -298,7 +303,7 @@ static void cut(plan *p)
     reach_out(p);
     if (w->over == PLEAT_OVER_GROUPS)
         take_whole_rows(p);
-    else if (w->over == PLEAT_OVER_CHANNELS)
+    else
         choose_rows(p);
     if (w->in_place) {
         w->every = (pleat_hw){ 1, 1 };
@@ -364,14 +369,14 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
                          .lanes = 1 } };
     pleat_direct_work *w = &p.work;
     w->c.width = 0;
-    int64_t terms = 0, lines = 0;
+    const int64_t lines = phases.h * phases.w * patches->windows.h;
+    int64_t terms = 0;
     for (int64_t i = 0; i < phases.h * phases.w; i++) {
         const pleat_patches *f = product[i].b.source;
         if (f->taps.h && f->taps.w)
             w->channels = product[i].k / (f->taps.h * f->taps.w);
         w->c.width += i < phases.w ? f->windows.w : 0;
         terms += product[i].k;
-        lines += f->windows.h;
     }
     take_together(&p);
     cut(&p);

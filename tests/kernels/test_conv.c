@@ -304,20 +304,22 @@ START_TEST(images_of_any_size)
 }
 END_TEST
 
-/* Enough channels to fill vectors, and windows that leave the image above and below, some of them altogether; half of
- * the images no window leaves at the sides. */
+/* Windows that leave the image above and below, some of them altogether; half of the images no window leaves at the
+ * sides. Channels fill vectors, or are few. */
 START_TEST(rows_outside)
 {
     const pleat_hw one = { 1, 1 };
     for (int turn = 0; turn < 80; turn++) {
         const pleat_hw kernel = { 1 + random_below(5), 1 + turn % 2 + turn / 2 % 2 * 3 }; /* none by Winograd */
         const pleat_hw padding = { random_below(8), turn % 4 < 2 ? 0 : random_below(4) };
-        pleat_conv_shape s = shape_of(1 + random_below(2), 8 + random_below(40), 16 + random_below(30), 1, pair(5, 12),
-                                      kernel, turn % 3 ? one : pair(1, 3), padding, turn % 5 ? one : pair(1, 2));
+        const int64_t c = (turn % 4 ? 8 : 2) + random_below(turn % 4 ? 40 : 5);
+        pleat_conv_shape s = shape_of(1 + random_below(2), c, 16 + random_below(30), 1, pair(5, 12), kernel,
+                                      turn % 3 ? one : pair(1, 3), padding, turn % 5 ? one : pair(1, 2));
         s.image.h += random_below(3); /* or fewer leave it below */
         check_both(s);
     }
     check_both(shape_of(1, 20, 17, 1, (pleat_hw){ 5, 70 }, (pleat_hw){ 3, 65 }, one, (pleat_hw){ 2, 0 }, one));
+    check_both(shape_of(1, 4, 17, 1, (pleat_hw){ 5, 70 }, (pleat_hw){ 3, 65 }, one, (pleat_hw){ 2, 0 }, one));
     check_both(shape_of(1, 150, 20, 1, (pleat_hw){ 3, 9 }, (pleat_hw){ 3, 1 }, one, (pleat_hw){ 2, 0 }, one));
     pleat_conv_shape far = shape_of(1, 20, 20, 1, (pleat_hw){ 5, 16 }, (pleat_hw){ 3, 4 }, one, one, one);
     far.padding.h = (int64_t)1 << 60;
