@@ -1,8 +1,15 @@
 /* direct.c's kernels over pixels, for one float type; after depthwise_body.h. */
 
+/* Of slot s, at a tap's offset. */
+PLEAT_INLINE V FN(pixels_at)(bool halves, const T *const *x, int s, int slots, int64_t offset)
+{
+    return halves ? FN(load_halves)(x[s] + offset, x[slots + s] + offset) : FN(load)(x[s] + offset);
+}
+
 /* The sums of `rows` output channels in `slots` vectors of pixels, whose places in the copy are given, from `start` on;
- * of the first `lanes` they go to the places in `to`, channels `apart`. */
-PLEAT_INLINE void FN(slots)(int rows, int slots, int64_t depth, const int64_t *offset, const T *const *x,
+ * of the first `lanes` they go to the places in `to`, channels `apart`. Of halves the back ones have places of their
+ * own, `slots` farther on in x and to. */
+PLEAT_INLINE void FN(slots)(int rows, int slots, bool halves, int64_t depth, const int64_t *offset, const T *const *x,
                             const T *weights, const T *start, bool relu, int64_t lanes, T *const *to, int64_t apart)
 {
     V sum[6][8];
@@ -14,11 +21,12 @@ PLEAT_INLINE void FN(slots)(int rows, int slots, int64_t depth, const int64_t *o
     }
     PLEAT_UNROLL(1)
     for (int64_t k = 0; k < depth; k++, weights += rows) {
+        V at[8];
         if (rows == 3) { /* fewer registers for weights than for pixels */
             const V w0 = FN(splat)(weights[0]), w1 = FN(splat)(weights[1]), w2 = FN(splat)(weights[2]);
             PLEAT_UNROLL(8)
             for (int s = 0; s < slots; s++) {
-                V one = FN(load)(x[s] + offset[k]);
+                V one = FN(pixels_at)(halves, x, s, slots, offset[k]);
                 PLEAT_HOLD(one);
                 sum[0][s] += w0 * one;
                 sum[1][s] += w1 * one;
@@ -26,10 +34,9 @@ PLEAT_INLINE void FN(slots)(int rows, int slots, int64_t depth, const int64_t *o
             }
             continue;
         }
-        V at[8];
         PLEAT_UNROLL(8)
         for (int s = 0; s < slots; s++)
-            at[s] = FN(load)(x[s] + offset[k]);
+            at[s] = FN(pixels_at)(halves, x, s, slots, offset[k]);
         PLEAT_UNROLL(6)
         for (int i = 0; i < rows; i++) {
             PLEAT_UNROLL(8)
@@ -42,65 +49,161 @@ PLEAT_INLINE void FN(slots)(int rows, int slots, int64_t depth, const int64_t *o
         if (i == lanes)
             return;
         PLEAT_UNROLL(8)
-        for (int s = 0; s < slots; s++)
-            FN(store)(to[s] + i * apart, relu ? FN(relu)(sum[i][s]) : sum[i][s]);
+        for (int s = 0; s < slots; s++) {
+            const V v = relu ? FN(relu)(sum[i][s]) : sum[i][s];
+            if (halves)
+                FN(store_halves)(to[s] + i * apart, to[slots + s] + i * apart, v);
+            else
+                FN(store)(to[s] + i * apart, v);
+        }
     }
 }
 
-/* Where slots of pixels lie, and their results: a line's vectors one after another, and then the next line's. */
+/* Where vectors of pixels lie, and their results. What is left of lines after whole vectors shares one with the next
+ * line's where it is half of one at most. */
 typedef struct {
-    int64_t vectors, slots; /* of a line, of all */
-    int64_t last;           /* where a line's last vector begins */
-    int64_t line, out_line; /* from a line to the next, in the copy (0: all are one) and in the result */
+    int64_t vectors, lines; /* of a line, of which the last begins at `last`; and how many lines */
+    int64_t last;
+    int64_t line, out_line; /* from a line to the next, in the copy (0: there is one) and in the result */
+    int64_t rest;           /* where the last half of a line begins, or 0 */
 } FN(places);
 
-/* terms: of each line, or NULL: all. Slots have those of their lines. */
-static void FN(pixels_phase)(const pleat_direct_work *w, const pleat_direct_phase *f, const pleat_span *terms,
-                             const FN(places) * at, const T *copy, const T *all_weights, const T *start, int64_t lanes,
-                             T *out, int64_t out_row)
+/* A panel of output channels in a phase. */
+typedef struct {
+    const pleat_direct_phase *phase;
+    const pleat_span *terms; /* of each line, or NULL: all */
+    FN(places) at;
+    const T *copy, *weights, *start;
+    bool relu;
+    int64_t lanes;
+    T *out;
+    int64_t apart; /* channels of the result */
+} FN(panel);
+
+PLEAT_INLINE void FN(slots_of)(int rows, int slots, bool halves, const FN(panel) * p, pleat_span in, const T *const *x,
+                               T *const *to)
 {
-    const int64_t at_once = w->width > 4 ? SLOTS_6 : w->width > 3 ? SLOTS_4 : w->width > 2 ? SLOTS_3 : SLOTS_1;
-    const T *weights = all_weights;
-    const int64_t *offset = f->offset;
-    int64_t vector = 0, line = 0, depth = f->k;
-    for (int64_t i = 0; i < at->slots; i += at_once) {
+    FN(slots)
+    (rows, slots, halves, in.end - in.begin, p->phase->offset + in.begin, x, p->weights + in.begin * rows, p->start,
+     p->relu, p->lanes, to, p->apart);
+}
+
+/* The terms of some lines. */
+PLEAT_INLINE pleat_span FN(terms_of)(const FN(panel) * p, int64_t begin, int64_t end)
+{
+    if (!p->terms)
+        return (pleat_span){ 0, p->phase->k };
+    pleat_span in = p->terms[begin];
+    for (int64_t v = begin + 1; v < end; v++) {
+        in.begin = least(in.begin, p->terms[v].begin);
+        in.end = in.end > p->terms[v].end ? in.end : p->terms[v].end;
+    }
+    return in;
+}
+
+/* Vectors side by side in each of some lines, as many as fill slots. */
+PLEAT_INLINE void FN(beside)(int rows, int slots, const FN(panel) * p, int64_t begin, int64_t end)
+{
+    const int64_t line = p->at.line, out_line = p->at.out_line;
+    const T *copy = p->copy + begin * line;
+    T *out = p->out + begin * out_line;
+    for (int64_t u = 0; u + slots <= p->at.vectors; u += slots) {
+        const int64_t last = u + slots < p->at.vectors ? (slots - 1) * VL : p->at.last - u * VL;
+        const T *from = copy + u * VL;
+        T *result = out + u * VL;
+        for (int64_t v = begin; v < end; v++, from += line, result += out_line) {
+            const T *x[8];
+            T *to[8];
+            PLEAT_UNROLL(8)
+            for (int s = 0; s < slots; s++) {
+                x[s] = from + (s + 1 < slots ? s * VL : last);
+                to[s] = result + (s + 1 < slots ? s * VL : last);
+            }
+            FN(slots_of)(rows, slots, false, p, FN(terms_of)(p, v, v + 1), x, to);
+        }
+    }
+}
+
+/* Those that are left over, of all these lines together. */
+PLEAT_INLINE void FN(below)(int rows, int slots, const FN(panel) * p, int64_t begin, int64_t end)
+{
+    const int64_t first = p->at.vectors / slots * slots;
+    const pleat_span in = FN(terms_of)(p, begin, end);
+    int64_t vector = first, line = begin;
+    while (line < end && first < p->at.vectors) {
         const T *x[8];
         T *to[8];
-        const int64_t first = line;
-        int64_t final = line;
-        for (int64_t s = 0; s < at_once; s++) {
-            const int64_t from = vector + 1 < at->vectors ? vector * VL : at->last;
-            x[s] = copy + from;
-            to[s] = out + from;
-            final = line;
-            if (i + s + 1 < at->slots && ++vector == at->vectors) { /* what is left over repeats the last */
-                vector = 0;
-                copy += at->line;
-                out += at->out_line;
+        for (int s = 0; s < slots; s++) {
+            const int64_t v = least(line, end - 1), from = vector + 1 < p->at.vectors ? vector * VL : p->at.last;
+            x[s] = p->copy + v * p->at.line + from;
+            to[s] = p->out + v * p->at.out_line + from;
+            if (++vector == p->at.vectors) {
+                vector = first;
                 line++;
             }
         }
-        if (terms) {
-            pleat_span in = terms[first];
-            for (int64_t v = first + 1; v <= final; v++) {
-                in.begin = least(in.begin, terms[v].begin);
-                in.end = in.end > terms[v].end ? in.end : terms[v].end;
-            }
-            depth = in.end - in.begin;
-            offset = f->offset + in.begin;
-            weights = all_weights + in.begin * w->width;
-        }
-        if (w->width == 6)
-            FN(slots)(6, SLOTS_6, depth, offset, x, weights, start, w->relu, lanes, to, out_row);
-        else if (w->width == 4)
-            FN(slots)(4, SLOTS_4, depth, offset, x, weights, start, w->relu, lanes, to, out_row);
-        else if (w->width == 3)
-            FN(slots)(3, SLOTS_3, depth, offset, x, weights, start, w->relu, lanes, to, out_row);
-        else if (w->width == 2)
-            FN(slots)(2, SLOTS_1, depth, offset, x, weights, start, w->relu, lanes, to, out_row);
-        else
-            FN(slots)(1, SLOTS_1, depth, offset, x, weights, start, w->relu, lanes, to, out_row);
+        FN(slots_of)(rows, slots, false, p, in, x, to);
     }
+}
+
+/* The ends of lines, two in a vector. */
+PLEAT_INLINE void FN(ends)(int rows, int slots, const FN(panel) * p, int64_t begin, int64_t end)
+{
+    for (; begin < end; begin += 2 * slots) {
+        const T *x[16];
+        T *to[16];
+        for (int s = 0; s < slots; s++)
+            for (int back = 0; back < 2; back++) {
+                const int64_t v = least(begin + 2 * s + back, end - 1);
+                x[back * slots + s] = p->copy + v * p->at.line + p->at.rest;
+                to[back * slots + s] = p->out + v * p->at.out_line + p->at.rest;
+            }
+        FN(slots_of)(rows, slots, true, p, FN(terms_of)(p, begin, least(begin + 2 * slots, end)), x, to);
+    }
+}
+
+/* Functions of their own, in which all sums stay in registers. */
+#define OF(name, rows, count)                                                                                          \
+    static __attribute__((noinline)) void FN(name##_##rows)(const FN(panel) * p, int64_t begin, int64_t end)           \
+    {                                                                                                                  \
+        FN(name)(rows, count, p, begin, end);                                                                          \
+    }
+#define PANEL(rows, count)                                                                                             \
+    OF(beside, rows, count)                                                                                            \
+    OF(below, rows, count)                                                                                             \
+    OF(ends, rows, count)                                                                                              \
+    static void FN(panel_##rows)(const FN(panel) * p)                                                                  \
+    {                                                                                                                  \
+        const int64_t batch = p->at.rest || p->at.vectors % count ? 4 * count : p->at.lines;                           \
+        for (int64_t v = 0; v < p->at.lines; v += batch) {                                                             \
+            const int64_t end = least(v + batch, p->at.lines);                                                         \
+            FN(beside_##rows)(p, v, end);                                                                              \
+            if (p->at.vectors % count)                                                                                 \
+                FN(below_##rows)(p, v, end);                                                                           \
+            if (p->at.rest)                                                                                            \
+                FN(ends_##rows)(p, v, end);                                                                            \
+        }                                                                                                              \
+    }
+PANEL(1, SLOTS_1)
+PANEL(2, SLOTS_1)
+PANEL(3, SLOTS_3)
+PANEL(4, SLOTS_4)
+PANEL(6, SLOTS_6)
+#undef PANEL
+#undef OF
+
+static void FN(pixels_phase)(int64_t width, const FN(panel) * p)
+{
+    if (width == 6)
+        FN(panel_6)(p);
+    else if (width == 4)
+        FN(panel_4)(p);
+    else if (width == 3)
+        FN(panel_3)(p);
+    else if (width == 2)
+        FN(panel_2)(p);
+    else
+        FN(panel_1)(p);
 }
 
 /* ---- One output channel: lines that lie one below another share the pixels that they read ---- */
@@ -306,17 +409,23 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
     }
     const int64_t phases = w->phases.h * w->phases.w, line = w->c.width, pitch = w->step.h * w->pitch;
     const int64_t widest = w->patches->windows.w, most = y_end - y, vectors = (widest + VL - 1) / VL;
-    FN(places) at = { vectors, vectors * most, (vectors - 1) * VL, pitch, vectors * VL };
+    FN(places) at = { vectors, most, (vectors - 1) * VL, pitch, vectors * VL, 0 };
     const int64_t flat = ((most - 1) * pitch + widest + VL - 1) / VL;
     const bool three = w->channels == 1 && FN(is_three)(w);
     const int64_t column = most >= COLUMN && !three ? FN(column_taps)(w) : 0;
-    const bool straight = phases == 1 && widest >= VL && (three || column || w->step.h > 1 || 8 * at.slots <= 9 * flat);
+    const bool straight =
+        phases == 1 && widest >= VL && (three || column || w->step.h > 1 || 8 * vectors * most <= 9 * flat);
     if (straight) {
         at.last = widest - VL;
         at.out_line = line;
+        if (!three && !column && widest % VL > 0 && widest % VL <= VL / 2) {
+            at.vectors = widest / VL;
+            at.last = (at.vectors - 1) * VL;
+            at.rest = widest - VL / 2;
+        }
     } else if (w->step.h == 1 && !three && !column)
-        at = (FN(places)){ flat, flat, (flat - 1) * VL, 0, pitch };
-    const int64_t area = at.slots * VL;
+        at = (FN(places)){ flat, 1, (flat - 1) * VL, 0, pitch, 0 };
+    const int64_t area = at.vectors * at.lines * VL;
     int64_t whole = 0; /* lines of the result */
     for (int64_t h = 0; h < w->phases.h; h++)
         whole += FN(lines_of)(w->phase + h * w->phases.w, y, y_end);
@@ -342,8 +451,15 @@ static void FN(pixels)(const pleat_direct_work *w, const T *image, int64_t n, in
             (w->patches, weights, start[0], w->relu, &rows, most, vectors, at.last, out, at.out_line);
             else if (column && same) FN(same_columns)(w, &rows, most, vectors, at.last, weights, start[0], out);
             else if (column) FN(columns)(w, column, weights, start[0], copy, most, &at, out);
-            else FN(pixels_phase)(w, f, w->by_rows && at.line ? f->terms + y : NULL, &at, copy, weights, start, lanes,
-                                  out, straight ? w->c.row : area);
+            else
+            {
+                const FN(panel) panel = { f,       w->by_rows && at.line ? f->terms + y : NULL,
+                                          at,      copy,
+                                          weights, start,
+                                          w->relu, lanes,
+                                          out,     straight ? w->c.row : area };
+                FN(pixels_phase)(w->width, &panel);
+            }
         }
         for (int64_t l = 0; l < lanes && !straight; l++) {
             T *row = to + l * w->c.row;

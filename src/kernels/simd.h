@@ -3,8 +3,8 @@
  *
  *   T, V, VL    the element, a vector of the instruction set's width, the number of its elements
  *   FN(name)    name_f32 or name_f64
- *   FN(load), FN(store), FN(splat), FN(relu), FN(copy_row), FN(load_few), FN(store_few), FN(total),
- *               FN(transpose), FN(load_turned), FN(add_up), FN(totals)
+ *   FN(load), FN(store), FN(load_halves), FN(store_halves), FN(splat), FN(relu), FN(copy_row), FN(load_few),
+ *               FN(store_few), FN(total), FN(transpose), FN(load_turned), FN(add_up), FN(totals)
  *
  * Plain GCC vector extensions, which Clang shares. */
 #ifndef PLEAT_KERNELS_SIMD_H
@@ -76,6 +76,23 @@ PLEAT_INLINE int64_t least(int64_t a, int64_t b)
 #define PLEAT_FRONT(wide) __builtin_shufflevector(wide, wide, 0, 1)
 #define PLEAT_BACK(wide) __builtin_shufflevector(wide, wide, 2, 3)
 #define PLEAT_JOIN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3)
+#endif
+
+/* Half a vector, wherever it lies; the halves of one of doubles, and one made of two. */
+typedef double pleat_half __attribute__((vector_size(PLEAT_VECTOR_BYTES / 2)));
+typedef double pleat_half_anywhere __attribute__((vector_size(PLEAT_VECTOR_BYTES / 2), aligned(4), may_alias));
+#if PLEAT_VECTOR_BYTES == 64
+#define PLEAT_FRONT_HALF(v) __builtin_shufflevector(v, v, 0, 1, 2, 3)
+#define PLEAT_BACK_HALF(v) __builtin_shufflevector(v, v, 4, 5, 6, 7)
+#define PLEAT_HALVES(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7)
+#elif PLEAT_VECTOR_BYTES == 32
+#define PLEAT_FRONT_HALF(v) __builtin_shufflevector(v, v, 0, 1)
+#define PLEAT_BACK_HALF(v) __builtin_shufflevector(v, v, 2, 3)
+#define PLEAT_HALVES(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3)
+#else
+#define PLEAT_FRONT_HALF(v) __builtin_shufflevector(v, v, 0)
+#define PLEAT_BACK_HALF(v) __builtin_shufflevector(v, v, 1)
+#define PLEAT_HALVES(a, b) __builtin_shufflevector(a, b, 0, 1)
 #endif
 
 /* Every other element of a, and of b behind it. */
@@ -207,6 +224,19 @@ PLEAT_INLINE V FN(load)(const T *from)
 PLEAT_INLINE void FN(store)(T *to, V v)
 {
     *(PLEAT_ANYWHERE *)to = v;
+}
+
+/* A vector whose halves lie apart. */
+PLEAT_INLINE V FN(load_halves)(const T *front, const T *back)
+{
+    const pleat_half a = *(const pleat_half_anywhere *)front, b = *(const pleat_half_anywhere *)back;
+    return (V)PLEAT_HALVES(a, b);
+}
+
+PLEAT_INLINE void FN(store_halves)(T *front, T *back, V v)
+{
+    *(pleat_half_anywhere *)front = PLEAT_FRONT_HALF((pleat_v64)v);
+    *(pleat_half_anywhere *)back = PLEAT_BACK_HALF((pleat_v64)v);
 }
 
 /* An element in every lane. Minus: x + 0 is an addition to the compiler, for -0 + 0 is 0. */
