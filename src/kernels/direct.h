@@ -18,9 +18,9 @@
  *   channels  a vector holds output channels of one pixel. Packed weights are the vectors, pixels are broadcast: for a
  *             strip of up to 14 pixels by two vectors all sums stay in registers. Where lines are short strips go on
  *             in the next. Turned into planes at the end.
- *   pixels    a vector holds pixels of one output channel; weights are broadcast. For few output channels. With only
- *             one, a column of taps at a time goes down up to 16 lines, or 8 of two vectors, so that a pixel once read
- *             serves all of its taps.
+ *   pixels    a vector holds pixels of one output channel; weights are broadcast. For few output channels. Ends of two
+ *             lines share a vector where they are half of one at most. With only one channel, a column of taps at a
+ *             time goes down up to 16 lines, or 8 of two vectors, so that a pixel once read serves all of its taps.
  *   groups    a vector holds one pixel of as many groups, each of one channel in and one out, and so do the weights and
  *             the copy, which images are turned into. Columns stay where they are: every step reads whole vectors.
  *

@@ -124,17 +124,19 @@ PLEAT_INLINE void FN(beside)(int rows, int slots, const FN(panel) * p, int64_t b
     }
 }
 
-/* Those that are left over, of all these lines together. */
+/* Those that are left over, of as many lines as fill slots. */
 PLEAT_INLINE void FN(below)(int rows, int slots, const FN(panel) * p, int64_t begin, int64_t end)
 {
     const int64_t first = p->at.vectors / slots * slots;
-    const pleat_span in = FN(terms_of)(p, begin, end);
     int64_t vector = first, line = begin;
-    while (line < end && first < p->at.vectors) {
+    while (line < end) {
+        const int64_t top = line;
+        int64_t v = top;
         const T *x[8];
         T *to[8];
         for (int s = 0; s < slots; s++) {
-            const int64_t v = least(line, end - 1), from = vector + 1 < p->at.vectors ? vector * VL : p->at.last;
+            v = least(line, end - 1); /* what is left over at the end repeats the last line */
+            const int64_t from = vector + 1 < p->at.vectors ? vector * VL : p->at.last;
             x[s] = p->copy + v * p->at.line + from;
             to[s] = p->out + v * p->at.out_line + from;
             if (++vector == p->at.vectors) {
@@ -142,7 +144,7 @@ PLEAT_INLINE void FN(below)(int rows, int slots, const FN(panel) * p, int64_t be
                 line++;
             }
         }
-        FN(slots_of)(rows, slots, false, p, in, x, to);
+        FN(slots_of)(rows, slots, false, p, FN(terms_of)(p, top, v + 1), x, to);
     }
 }
 
@@ -162,7 +164,8 @@ PLEAT_INLINE void FN(ends)(int rows, int slots, const FN(panel) * p, int64_t beg
     }
 }
 
-/* Functions of their own, in which all sums stay in registers. */
+/* Functions of their own, in which all sums stay in registers. Lines are finished while they are in the cache: so many
+ * of them that what is left over fills slots. */
 #define OF(name, rows, count)                                                                                          \
     static __attribute__((noinline)) void FN(name##_##rows)(const FN(panel) * p, int64_t begin, int64_t end)           \
     {                                                                                                                  \
