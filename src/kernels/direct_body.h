@@ -197,12 +197,12 @@ static const T *FN(band)(const pleat_direct_work *w, const T *image, int64_t y, 
 
 /* The sums of `count` neighbouring pixels by `vectors` vectors of output channels, over some taps: as gemm's tile, but
  * each tap's pixels are read where they lie, x_apart. From pixel `left` on they are the next line's, so much farther on
- * in the copy and in the sums. The count and the vectors are constants at every call, and so is `left` where it is the
- * count, and x_apart where it is 1. With AVX-512, whose products take pixels from memory, a third of them both of their
+ * in the copy and in the sums. The count and the vectors are constants at every call, and where they lie side by side,
+ * `beside`, all of their places. With AVX-512, whose products take pixels from memory, a third of them both of their
  * products read for themselves, which saves an instruction each. */
-PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t left, int64_t depth, const int64_t *offset, const T *x,
-                            int64_t x_apart, int64_t x_farther, const T *weights, int64_t width, T *out, int64_t apart,
-                            int64_t out_farther, bool add)
+PLEAT_INLINE void FN(strip)(int count, int vectors, bool beside, int64_t left, int64_t depth, const int64_t *offset,
+                            const T *x, int64_t x_apart, int64_t x_farther, const T *weights, int64_t width, T *out,
+                            int64_t apart, int64_t out_farther, bool add)
 {
     V sum[16][2];
     int64_t from[16], to[16];
@@ -214,10 +214,12 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t left, int64_t depth,
         for (int v = 0; v < vectors; v++)
             sum[i][v] = (V){ 0 };
     }
+    width = vectors > 1 ? NR : width; /* a constant saves an instruction */
     PLEAT_UNROLL(2)
     for (int64_t k = 0; k < depth; k++, weights += width) {
         const T *at = x + offset[k];
-        PLEAT_FORGET(at); /* one register: an address that is a sum splits every product in two operations */
+        if (!beside || PLEAT_VECTOR_BYTES == 64)
+            PLEAT_FORGET(at); /* one register: an address that is a sum splits every product in two operations */
         const V w0 = FN(load)(weights), w1 = vectors > 1 ? FN(load)(weights + VL) : w0;
         PLEAT_UNROLL(16)
         for (int i = 0; i < count; i++) {
@@ -249,12 +251,12 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, int64_t left, int64_t depth,
                                               const T *weights, int64_t width, T *out, int64_t apart, bool add)        \
     {                                                                                                                  \
         (void)x_apart;                                                                                                 \
-        FN(strip)(count, vectors, count, depth, offset, x, 1, 0, weights, width, out, apart, 0, add);                  \
+        FN(strip)(count, vectors, true, count, depth, offset, x, 1, 0, weights, width, out, apart, 0, add);            \
     }                                                                                                                  \
     static void FN(apart_##count##_##vectors)(int64_t depth, const int64_t *offset, const T *x, int64_t x_apart,       \
                                               const T *weights, int64_t width, T *out, int64_t apart, bool add)        \
     {                                                                                                                  \
-        FN(strip)(count, vectors, count, depth, offset, x, x_apart, 0, weights, width, out, apart, 0, add);            \
+        FN(strip)(count, vectors, false, count, depth, offset, x, x_apart, 0, weights, width, out, apart, 0, add);     \
     }
 #define ONE(count) STRIP(count, 1)
 #define BOTH(count) STRIP(count, 1) STRIP(count, 2)
@@ -381,10 +383,13 @@ static void FN(strip_across)(int64_t vectors, int64_t left, int64_t depth, const
                              int64_t x_apart, int64_t x_farther, const T *weights, int64_t width, T *out, int64_t apart,
                              int64_t out_farther, bool add)
 {
-    if (vectors > 1)
-        FN(strip)(STRIP_2, 2, left, depth, offset, x, x_apart, x_farther, weights, width, out, apart, out_farther, add);
-    else
-        FN(strip)(STRIP_1, 1, left, depth, offset, x, x_apart, x_farther, weights, width, out, apart, out_farther, add);
+    if (vectors > 1) {
+        FN(strip)
+        (STRIP_2, 2, false, left, depth, offset, x, x_apart, x_farther, weights, width, out, apart, out_farther, add);
+    } else {
+        FN(strip)
+        (STRIP_1, 1, false, left, depth, offset, x, x_apart, x_farther, weights, width, out, apart, out_farther, add);
+    }
 }
 
 /* A phase's sums, in a panel of output channels, to every phases.w-th pixel of every phases.h-th line. */
