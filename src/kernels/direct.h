@@ -35,6 +35,8 @@
 #include "kernels/conv.h"
 #include "kernels/span.h"
 
+#include <string.h>
+
 #define PLEAT_DIRECT_PHASES 16 /* at most */
 
 /* What neighbouring elements of a vector are. */
@@ -46,7 +48,7 @@ typedef struct {
     int64_t k;               /* taps (c, i, j), or, by rows, (i, c, j) */
     int64_t row;             /* of them that are a row of the kernel in all channels; by rows they are neighbours */
     const int64_t *offset;   /* of each into the copy */
-    const pleat_span *terms; /* those that are summed up for each line of the first phase's windows: not by weight */
+    const pleat_span *terms; /* of each line of the first phase's windows: over channels, and by rows */
     int64_t weights;         /* where its own begin among the packed ones, in elements */
 } pleat_direct_phase;
 
@@ -110,6 +112,25 @@ static inline bool pleat_is_narrow(const pleat_patches *p, int64_t vector)
 static inline int64_t pleat_direct_apart(const pleat_direct_work *w)
 {
     return w->in_place ? w->patches->step.w : 1;
+}
+
+/* Terms k to k + count - 1, `bytes` each, from `terms`, where they lie in the order (c, i, j), to their places in the
+ * panel, in the order (i, c, j); or back. */
+static inline void pleat_move_terms(const pleat_direct_phase *f, int64_t k, int64_t count, int64_t bytes, char *terms,
+                                    char *panel, bool back)
+{
+    const int64_t rows = f->patches->taps.h, columns = f->patches->taps.w;
+    int64_t j = k % columns, i = k / columns % rows, c = k / columns / rows;
+    for (int64_t run; count > 0; count -= run, terms += run * bytes) {
+        run = columns - j < count ? columns - j : count;
+        char *place = panel + (i * f->row + c * columns + j) * bytes;
+        memcpy(back ? terms : place, back ? place : terms, (size_t)(run * bytes));
+        j = 0;
+        if (++i == rows) {
+            i = 0;
+            c++;
+        }
+    }
 }
 
 #ifdef PLEAT_ISA

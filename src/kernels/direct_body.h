@@ -639,26 +639,13 @@ static void FN(fold_slices)(T *sums, int64_t count, int64_t slices, int64_t slic
 }
 
 /* Sums in the order (i, c, j), `width` channels each, to rows of planes in the order (c, i, j). */
-static void FN(put_by_rows)(const pleat_direct_phase *f, const T *sums, int64_t width, int64_t lanes, T *to)
+static void FN(put_by_rows)(const pleat_direct_phase *f, T *sums, int64_t width, int64_t lanes, T *to)
 {
     enum { BLOCK = 64 };
-    const int64_t rows = f->patches->taps.h, columns = f->patches->taps.w;
     T block[BLOCK * NR];
-    int64_t c = 0, i = 0, j = 0;
     for (int64_t k = 0; k < f->k; k += BLOCK) {
         const int64_t count = f->k - k < BLOCK ? f->k - k : BLOCK;
-        for (int64_t n = 0, run; n < count; n += run) {
-            run = columns - j < count - n ? columns - j : count - n;
-            memcpy(block + n * width, sums + (i * f->row + c * columns + j) * width, (size_t)(run * width) * sizeof(T));
-            j += run;
-            if (j == columns) {
-                j = 0;
-                if (++i == rows) {
-                    i = 0;
-                    c++;
-                }
-            }
-        }
+        pleat_move_terms(f, k, count, width * (int64_t)sizeof(T), (char *)block, (char *)sums, true);
         FN(put_pixels)(block, width, lanes, NULL, false, to + k, f->k, count);
     }
 }

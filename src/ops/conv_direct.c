@@ -195,24 +195,11 @@ static void pack_by_rows(const pleat_operand *weights, const pleat_direct_phase 
                          int64_t width, int64_t size, char *panel)
 {
     enum { BLOCK = 64, WIDEST = 128 };
-    const int64_t rows = f->patches->taps.h, columns = f->patches->taps.w, bytes = width * size;
     char block[BLOCK * WIDEST + 64]; /* packing runs over the end */
-    int64_t c = 0, i = 0, j = 0;
     for (int64_t k = 0; k < f->k; k += BLOCK) {
         const int64_t count = min(BLOCK, f->k - k);
         weights->pack(weights, o, lanes, k, count, width, block);
-        for (int64_t n = 0, run; n < count; n += run) {
-            run = min(columns - j, count - n);
-            memcpy(panel + (i * f->row + c * columns + j) * bytes, block + n * bytes, (size_t)(run * bytes));
-            j += run;
-            if (j == columns) {
-                j = 0;
-                if (++i == rows) {
-                    i = 0;
-                    c++;
-                }
-            }
-        }
+        pleat_move_terms(f, k, count, width * size, block, panel, false);
     }
 }
 
@@ -369,7 +356,6 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
                          .lanes = 1 } };
     pleat_direct_work *w = &p.work;
     w->c.width = 0;
-    const int64_t lines = phases.h * phases.w * patches->windows.h;
     int64_t terms = 0;
     for (int64_t i = 0; i < phases.h * phases.w; i++) {
         const pleat_patches *f = product[i].b.source;
@@ -383,6 +369,9 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
     const int64_t bands = p.count * p.images * p.bands;
     split_panels(&p, bands, p.band_work);
 
+    /* over groups, and over pixels where none is left out, every line has all terms */
+    const bool listed = over == PLEAT_OVER_CHANNELS || w->by_rows;
+    const int64_t lines = listed ? phases.h * phases.w * patches->windows.h : 0;
     const int64_t weights_bytes = (p.count * p.group_bytes + 127) / 64 * 64; /* packing runs over the end */
     p.weights = pleat_alloc((size_t)(weights_bytes + pleat_threads() * p.scratch_bytes +
                                      lines * (int64_t)sizeof(pleat_span) + terms * (int64_t)sizeof(int64_t)));
@@ -390,7 +379,8 @@ pleat_status pleat_conv_direct(const pleat_product *product, pleat_hw phases, co
         return PLEAT_ENOMEM;
     p.scratch = p.weights + weights_bytes;
     char *tables = p.scratch + pleat_threads() * p.scratch_bytes;
-    fill_terms(&p, (pleat_span *)(void *)tables);
+    if (listed)
+        fill_terms(&p, (pleat_span *)(void *)tables);
     fill_offsets(&p, (int64_t *)(void *)(tables + lines * (int64_t)sizeof(pleat_span)));
     /* a panel that is no whole vectors runs over into the next: these are packed in turn */
     const int64_t panels = p.count * phases.h * phases.w * p.panels;
