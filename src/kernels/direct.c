@@ -55,6 +55,7 @@
 #define SQUARE_5 2
 #endif
 #define WALK_BYTES (16 << 10)
+#define TURN_BYTES (8 << 10)
 #define PANEL_BYTES (256 * PLEAT_VECTOR_BYTES) /* of weights at a time, about: they stay in L1 with their pixels */
 
 /* Calls fn with constants for whether a vector is the first and the final one of a row: each case has its code. */

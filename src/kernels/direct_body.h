@@ -195,15 +195,28 @@ static const T *FN(band)(const pleat_direct_work *w, const T *image, int64_t y, 
     return copy;
 }
 
+/* What the strips of a line of windows have in common: their terms, and how pixels lie. */
+typedef struct {
+    int64_t depth;
+    const int64_t *offset;
+    const T *weights;
+    int64_t width;
+    int64_t x_apart, apart; /* from a pixel to the next, in the copy and in the sums */
+    bool add;
+} FN(strip_terms);
+
 /* The sums of `count` neighbouring pixels by `vectors` vectors of output channels, over some taps: as gemm's tile, but
- * each tap's pixels are read where they lie, x_apart. From pixel `left` on they are the next line's, so much farther on
- * in the copy and in the sums. The count and the vectors are constants at every call, and where they lie side by side,
+ * each tap's pixels are read where they lie. From pixel `left` on they are the next line's, so much farther on in the
+ * copy and in the sums. The count and the vectors are constants at every call, and where they lie side by side,
  * `beside`, all of their places. With AVX-512, whose products take pixels from memory, a third of them both of their
  * products read for themselves, which saves an instruction each. */
-PLEAT_INLINE void FN(strip)(int count, int vectors, bool beside, int64_t left, int64_t depth, const int64_t *offset,
-                            const T *x, int64_t x_apart, int64_t x_farther, const T *weights, int64_t width, T *out,
-                            int64_t apart, int64_t out_farther, bool add)
+PLEAT_INLINE void FN(strip)(int count, int vectors, bool beside, int64_t left, const FN(strip_terms) * terms,
+                            const T *x, int64_t x_farther, T *out, int64_t out_farther)
 {
+    const int64_t depth = terms->depth, *offset = terms->offset;
+    const int64_t width = vectors > 1 ? NR : terms->width; /* a constant saves an instruction */
+    const int64_t x_apart = beside ? 1 : terms->x_apart, apart = terms->apart;
+    const T *weights = terms->weights;
     V sum[16][2];
     int64_t from[16], to[16];
     PLEAT_UNROLL(16)
@@ -214,7 +227,6 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, bool beside, int64_t left, i
         for (int v = 0; v < vectors; v++)
             sum[i][v] = (V){ 0 };
     }
-    width = vectors > 1 ? NR : width; /* a constant saves an instruction */
     PLEAT_UNROLL(2)
     for (int64_t k = 0; k < depth; k++, weights += width) {
         const T *at = x + offset[k];
@@ -230,7 +242,7 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, bool beside, int64_t left, i
                 sum[i][1] += at[from[i]] * w1;
         }
     }
-    if (add) {
+    if (terms->add) {
         PLEAT_UNROLL(16)
         for (int i = 0; i < count; i++) {
             PLEAT_UNROLL(2)
@@ -247,16 +259,13 @@ PLEAT_INLINE void FN(strip)(int count, int vectors, bool beside, int64_t left, i
 }
 
 #define STRIP(count, vectors)                                                                                          \
-    static void FN(strip_##count##_##vectors)(int64_t depth, const int64_t *offset, const T *x, int64_t x_apart,       \
-                                              const T *weights, int64_t width, T *out, int64_t apart, bool add)        \
+    static void FN(strip_##count##_##vectors)(const FN(strip_terms) * terms, const T *x, T *out)                       \
     {                                                                                                                  \
-        (void)x_apart;                                                                                                 \
-        FN(strip)(count, vectors, true, count, depth, offset, x, 1, 0, weights, width, out, apart, 0, add);            \
+        FN(strip)(count, vectors, true, count, terms, x, 0, out, 0);                                                   \
     }                                                                                                                  \
-    static void FN(apart_##count##_##vectors)(int64_t depth, const int64_t *offset, const T *x, int64_t x_apart,       \
-                                              const T *weights, int64_t width, T *out, int64_t apart, bool add)        \
+    static void FN(apart_##count##_##vectors)(const FN(strip_terms) * terms, const T *x, T *out)                       \
     {                                                                                                                  \
-        FN(strip)(count, vectors, false, count, depth, offset, x, x_apart, 0, weights, width, out, apart, 0, add);     \
+        FN(strip)(count, vectors, false, count, terms, x, 0, out, 0);                                                  \
     }
 #define ONE(count) STRIP(count, 1)
 #define BOTH(count) STRIP(count, 1) STRIP(count, 2)
@@ -274,8 +283,7 @@ ONE(13) ONE(14) ONE(15) ONE(16)
 #undef BOTH
 #undef STRIP
 
-                typedef void (*FN(strip_fn))(int64_t depth, const int64_t *offset, const T *x, int64_t x_apart,
-                                             const T *weights, int64_t width, T *out, int64_t apart, bool add);
+                typedef void (*FN(strip_fn))(const FN(strip_terms) * terms, const T *x, T *out);
 
 /* For pixels that lie side by side, and for others. */
 #define AT(count, vectors)                                                                                             \
@@ -352,6 +360,20 @@ PLEAT_INLINE void FN(put_planes)(bool relu, int64_t lanes, const T *from, int64_
     }
 }
 
+/* Likewise, without tests in the loop. */
+PLEAT_INLINE void FN(put_vector)(bool relu, int64_t lanes, const T *from, int64_t width, const T *bias, T *to,
+                                 int64_t row, int64_t count)
+{
+    if (lanes < VL)
+        FN(put_planes)(relu, lanes, from, width, bias, to, row, count);
+    else if (!bias)
+        FN(put_planes)(relu, VL, from, width, NULL, to, row, count);
+    else if (relu)
+        FN(put_planes)(true, VL, from, width, bias, to, row, count);
+    else
+        FN(put_planes)(false, VL, from, width, bias, to, row, count);
+}
+
 /* Turns `count` pixels of `lanes` channels, each pixel's channels `width` adjacent elements, into rows of planes. */
 static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T *bias, bool relu, T *to, int64_t row,
                            int64_t count)
@@ -364,37 +386,33 @@ static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T 
             }
         return;
     }
-    /* no more planes at a time: the machine follows so many */
-    for (int64_t l = 0; l < lanes; l += VL, to += VL * row) {
-        const T *b = bias ? bias + l : NULL;
-        if (lanes - l < VL)
-            FN(put_planes)(relu, lanes - l, from + l, width, b, to, row, count);
-        else if (!b)
-            FN(put_planes)(relu, VL, from + l, width, NULL, to, row, count);
-        else if (relu)
-            FN(put_planes)(true, VL, from + l, width, b, to, row, count);
-        else
-            FN(put_planes)(false, VL, from + l, width, b, to, row, count);
+    /* no more planes at a time, as the machine follows so many, of no more pixels than stay in the L1 cache for all */
+    const int64_t most = TURN_BYTES / (width * (int64_t)sizeof(T));
+    for (int64_t n; count > 0; count -= n, from += n * width, to += n) {
+        n = count < most + VL ? count : most;
+        for (int64_t l = 0; l < lanes; l += VL) {
+            const T *b = bias ? bias + l : NULL;
+            if (width == NR)
+                FN(put_vector)(relu, lanes - l, from + l, NR, b, to + l * row, row, n);
+            else
+                FN(put_vector)(relu, lanes - l, from + l, width, b, to + l * row, row, n);
+        }
     }
 }
 
 /* As many pixels as the registers hold, of two lines. */
-static void FN(strip_across)(int64_t vectors, int64_t left, int64_t depth, const int64_t *offset, const T *x,
-                             int64_t x_apart, int64_t x_farther, const T *weights, int64_t width, T *out, int64_t apart,
-                             int64_t out_farther, bool add)
+static void FN(strip_across)(int64_t vectors, int64_t left, const FN(strip_terms) * terms, const T *x,
+                             int64_t x_farther, T *out, int64_t out_farther)
 {
-    if (vectors > 1) {
-        FN(strip)
-        (STRIP_2, 2, false, left, depth, offset, x, x_apart, x_farther, weights, width, out, apart, out_farther, add);
-    } else {
-        FN(strip)
-        (STRIP_1, 1, false, left, depth, offset, x, x_apart, x_farther, weights, width, out, apart, out_farther, add);
-    }
+    if (vectors > 1)
+        FN(strip)(STRIP_2, 2, false, left, terms, x, x_farther, out, out_farther);
+    else
+        FN(strip)(STRIP_1, 1, false, left, terms, x, x_farther, out, out_farther);
 }
 
 /* A phase's sums, in a panel of output channels, to every phases.w-th pixel of every phases.h-th line. */
 static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_phase *f, const T *x,
-                               const pleat_span *terms, int64_t lines, const T *weights, int64_t vectors, T *sums)
+                               const pleat_span *spans, int64_t lines, const T *weights, int64_t vectors, T *sums)
 {
     const int64_t line = f->patches->windows.w, most = vectors > 1 ? STRIP_2 : STRIP_1,
                   strips = (line + most - 1) / most;
@@ -405,35 +423,36 @@ static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_ph
     /* parts of lines that would leave a quarter of the registers empty go on in the next line */
     const bool across = strips > 1 && 4 * line < 3 * strips * most;
     const int64_t count = across ? most : (line + strips - 1) / strips;
+    const FN(strip_fn) whole = FN(strips)[vectors - 1][count][x_apart > 1];
     int64_t k = 0;
     do {
         for (int64_t v = 0, u = 0; v < lines; v++, u -= line) {
-            const pleat_span in = terms[v];
+            const pleat_span in = spans[v];
             const int64_t begin = in.begin > k ? in.begin : k, end = in.end < k + depth ? in.end : k + depth;
             if (begin >= end && (k > 0 || in.end > 0)) { /* but sums of no terms at all are zeros */
                 u = line;
                 continue;
             }
-            const bool add = begin > in.begin;
-            const bool may_go_on =
-                across && v + 1 < lines && terms[v + 1].begin == in.begin && terms[v + 1].end == in.end;
-            const int64_t steps = begin < end ? end - begin : 0, *offset = f->offset + begin;
-            const T *panel = weights + begin * w->width;
-            for (int64_t pixels; u < line; u += pixels) {
-                const int64_t left = line - u;
-                const bool goes_on = may_go_on && left < count;
-                pixels = goes_on || left > count ? count : left;
-                const T *from = x + v * next + u * x_apart;
-                T *to = sums + v * down + u * apart;
-                if (goes_on) {
-                    FN(strip_across)
-                    (vectors, left, steps, offset, from, x_apart, next - line * x_apart, panel, w->width, to, apart,
-                     down - line * apart, add);
-                } else {
-                    FN(strips)
-                    [vectors - 1][pixels][x_apart > 1](steps, offset, from, x_apart, panel, w->width, to, apart, add);
-                }
-            }
+            const FN(strip_terms) terms = { .depth = begin < end ? end - begin : 0,
+                                            .offset = f->offset + begin,
+                                            .weights = weights + begin * w->width,
+                                            .width = w->width,
+                                            .x_apart = x_apart,
+                                            .apart = apart,
+                                            .add = begin > in.begin };
+            const T *from = x + v * next + u * x_apart;
+            T *to = sums + v * down + u * apart;
+            for (; u + count <= line; u += count, from += count * x_apart, to += count * apart)
+                whole(&terms, from, to);
+            if (u == line)
+                continue;
+            const bool goes_on =
+                across && v + 1 < lines && spans[v + 1].begin == in.begin && spans[v + 1].end == in.end;
+            if (goes_on)
+                FN(strip_across)
+            (vectors, line - u, &terms, from, next - line * x_apart, to, down - line * apart);
+            else FN(strips)[vectors - 1][line - u][x_apart > 1](&terms, from, to);
+            u = goes_on ? u + count : line;
         }
         k += depth;
     } while (k < f->k);
@@ -451,14 +470,15 @@ static void FN(channels)(const pleat_direct_work *w, const T *image, int64_t n, 
 {
     const int64_t line = w->c.width;
     const T *x = FN(band)(w, image, y, y_end, copy);
-    for (; o < o_end; o += w->width) {
+    for (int64_t before = 0; o < o_end; o += w->width) {
         const int64_t lanes = o_end - o < w->width ? o_end - o : w->width, vectors = lanes > VL ? 2 : 1;
         int64_t rows = 0;
         for (int64_t h = 0; h < w->phases.h; h++)
             for (int64_t i = 0; i < w->phases.w; i++) {
                 const pleat_direct_phase *f = w->phase + h * w->phases.w + i;
                 const int64_t lines = FN(lines_of)(f, y, y_end);
-                FN(channels_phase)
+                if (f->k > 0 || vectors != before) /* without taps they are the zeros of the panel before */
+                    FN(channels_phase)
                 (w, f, x, f->terms + y, lines, (const T *)w->weights + f->weights + o * f->k, vectors,
                  sums + (h * line + i) * vectors * VL);
                 rows += i ? 0 : lines;
@@ -466,6 +486,7 @@ static void FN(channels)(const pleat_direct_work *w, const T *image, int64_t n, 
         FN(put_pixels)
         (sums, vectors * VL, lanes, w->bias ? (const T *)w->bias + o : NULL, w->relu,
          (T *)w->c.base + o * w->c.row + n * w->c.image + y * w->phases.h * line, w->c.row, rows * line);
+        before = vectors;
     }
 }
 
