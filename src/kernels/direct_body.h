@@ -389,7 +389,7 @@ static void FN(put_pixels)(const T *from, int64_t width, int64_t lanes, const T 
     /* no more planes at a time, as the machine follows so many, of no more pixels than stay in the L1 cache for all */
     const int64_t most = TURN_BYTES / (width * (int64_t)sizeof(T));
     for (int64_t n; count > 0; count -= n, from += n * width, to += n) {
-        n = count < most + VL ? count : most;
+        n = least(count, most); /* of less than a vector, the last pixels before are turned again */
         for (int64_t l = 0; l < lanes; l += VL) {
             const T *b = bias ? bias + l : NULL;
             if (width == NR)
@@ -422,7 +422,10 @@ static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_ph
     const int64_t blocks = f->k > longest ? (f->k + longest / 2) / longest : 1, depth = (f->k + blocks - 1) / blocks;
     /* parts of lines that would leave a quarter of the registers empty go on in the next line */
     const bool across = strips > 1 && 4 * line < 3 * strips * most;
-    const int64_t count = across ? most : (line + strips - 1) / strips;
+    const int64_t count = across ? most : (line + strips - 1) / strips, last = line - (strips - 1) * count;
+    /* a last strip of few sums, which wait for themselves, takes one pixel each from those before it */
+    const bool few = !across && last * vectors < IN_FLIGHT;
+    const int64_t longer = few ? line - (count - last) * (count - 1) : line;
     const FN(strip_fn) whole = FN(strips)[vectors - 1][count][x_apart > 1];
     int64_t k = 0;
     do {
@@ -442,17 +445,18 @@ static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_ph
                                             .add = begin > in.begin };
             const T *from = x + v * next + u * x_apart;
             T *to = sums + v * down + u * apart;
-            for (; u + count <= line; u += count, from += count * x_apart, to += count * apart)
+            for (; u + count <= longer; u += count, from += count * x_apart, to += count * apart)
                 whole(&terms, from, to);
-            if (u == line)
-                continue;
-            const bool goes_on =
-                across && v + 1 < lines && spans[v + 1].begin == in.begin && spans[v + 1].end == in.end;
-            if (goes_on)
+            if (across && u < line && v + 1 < lines && spans[v + 1].begin == in.begin && spans[v + 1].end == in.end) {
                 FN(strip_across)
-            (vectors, line - u, &terms, from, next - line * x_apart, to, down - line * apart);
-            else FN(strips)[vectors - 1][line - u][x_apart > 1](&terms, from, to);
-            u = goes_on ? u + count : line;
+                (vectors, line - u, &terms, from, next - line * x_apart, to, down - line * apart);
+                u += count;
+                continue;
+            }
+            for (int64_t n; u < line; u += n, from += n * x_apart, to += n * apart) {
+                n = least(line - u, count - 1);
+                FN(strips)[vectors - 1][n][x_apart > 1](&terms, from, to);
+            }
         }
         k += depth;
     } while (k < f->k);

@@ -142,7 +142,7 @@ END_TEST
 /* The shapes of small networks, whose channels and rows fill whole tiles and leave odd ones. */
 START_TEST(usual_shapes)
 {
-    static const int64_t widths[] = { 5, 7, 8, 14, 16, 28, 33 };
+    static const int64_t widths[] = { 5, 7, 8, 14, 16, 28, 32, 33, 197 };
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
         const pleat_hw image = { 6, widths[i] };
         check_both(shape_of(2, 3, 34, 1, image, (pleat_hw){ 3, 3 }, (pleat_hw){ 1, 1 }, (pleat_hw){ 1, 1 },
