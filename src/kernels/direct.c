@@ -54,7 +54,7 @@
 #define DOTS_6 1
 #define SQUARE_5 2
 #endif
-#define IN_FLIGHT 8 /* multiply-adds, at two a cycle that take four */
+#define IN_FLIGHT 8 /* multiply-adds under way at once: two a cycle, of four cycles each */
 #define WALK_BYTES (16 << 10)
 #define TURN_BYTES (8 << 10)
 #define PANEL_BYTES (256 * PLEAT_VECTOR_BYTES) /* of weights at a time, about: they stay in L1 with their pixels */

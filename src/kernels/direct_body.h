@@ -423,7 +423,7 @@ static void FN(channels_phase)(const pleat_direct_work *w, const pleat_direct_ph
     /* parts of lines that would leave a quarter of the registers empty go on in the next line */
     const bool across = strips > 1 && 4 * line < 3 * strips * most;
     const int64_t count = across ? most : (line + strips - 1) / strips, last = line - (strips - 1) * count;
-    /* a last strip of few sums, which wait for themselves, takes one pixel each from those before it */
+    /* a last strip of too few sums to keep the machine busy takes a pixel each from some of those before it */
     const bool few = !across && last * vectors < IN_FLIGHT;
     const int64_t longer = few ? line - (count - last) * (count - 1) : line;
     const FN(strip_fn) whole = FN(strips)[vectors - 1][count][x_apart > 1];
